@@ -1,0 +1,1 @@
+"""What every Linework service shares. This package never imports torch."""

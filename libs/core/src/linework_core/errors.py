@@ -1,0 +1,80 @@
+"""The errors of Linework, each with the status and the stable type of its RFC 9457 problem document.
+
+LineworkError
+├── BadRequest 400            the request cannot be understood or obeyed as it stands
+│   └── UnreadableImage 422   what should be an image is none, or is too large
+├── Unauthorized 401, Forbidden 403
+├── NotFound 404, Gone 410, Conflict 409
+├── TooLarge 413, UnsupportedMediaType 415, Unprocessable 422
+├── TooManyRequests 429
+└── Unavailable 503           a part we need is down; carries Retry-After
+"""
+
+from typing import Any, ClassVar
+
+
+class LineworkError(Exception):
+    """An error that a caller is told about. `detail` is a sentence; `extra` becomes members of the problem."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, headers: dict[str, str] | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+        self.extra = extra
+
+
+class BadRequest(LineworkError):
+    status, type, title = 400, "bad-request", "Bad request"
+
+
+class Unauthorized(LineworkError):
+    status, type, title = 401, "unauthorized", "An API key is needed"
+
+
+class Forbidden(LineworkError):
+    status, type, title = 403, "forbidden", "Not allowed for this caller"
+
+
+class NotFound(LineworkError):
+    status, type, title = 404, "not-found", "Not found"
+
+
+class Conflict(LineworkError):
+    status, type, title = 409, "conflict", "Conflict"
+
+
+class Gone(LineworkError):
+    status, type, title = 410, "gone", "Erased"
+
+
+class TooLarge(LineworkError):
+    status, type, title = 413, "too-large", "Too large"
+
+
+class UnsupportedMediaType(LineworkError):
+    status, type, title = 415, "unsupported-media-type", "Unsupported media type"
+
+
+class Unprocessable(LineworkError):
+    status, type, title = 422, "invalid-request", "Invalid request"
+
+
+class UnreadableImage(LineworkError):
+    status, type, title = 422, "unreadable-image", "The image cannot be read"
+
+
+class TooManyRequests(LineworkError):
+    status, type, title = 429, "too-many-requests", "Too many requests"
+
+
+class Unavailable(LineworkError):
+    """A part that is needed does not answer; `retry_after` (seconds) tells when to come again."""
+
+    status, type, title = 503, "unavailable", "Temporarily unavailable"
+
+    def __init__(self, detail: str, *, retry_after: int = 2, **extra: Any) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extra)

@@ -1,0 +1,101 @@
+"""The one way a picture becomes a derivative, at ingest and for a query alike (design, rule 7).
+
+A derivative is what the models see: greyscale, long side at most 512 px, dark lines on white.
+"""
+
+import hashlib
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from linework_core.errors import UnreadableImage
+
+RECIPE = "grey512-1"  # part of every derivative's hash and every encoder's: a new recipe is a new derivative
+LONG_SIDE = 512
+MAX_PIXELS = 100_000_000  # a sheet at 600 dpi has 34 million; beyond this it is a bomb
+FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP")
+
+
+def open_image(data: bytes) -> Image.Image:
+    """The picture in `data`, its pixels not yet decoded. Raises UnreadableImage, saying why."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise UnreadableImage("This is no image of a known format (PNG, JPEG, TIFF, GIF, WebP, BMP).") from None
+    except Exception as error:
+        raise UnreadableImage(f"The image is damaged: {error}") from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise UnreadableImage(f"The image has {width} x {height} pixels; {MAX_PIXELS:,} are allowed.")
+    return image
+
+
+def to_derivative(image: Image.Image) -> Image.Image:
+    """Greyscale 'L' picture on white, long side at most 512 px. Raises UnreadableImage if decoding fails.
+
+    It is reduced by floor(long/512) with a box filter before the resize: a bilevel sheet of 300 dpi turns
+    into smooth greys at no cost, and the Lanczos resize then works on few pixels.
+    """
+    grey = _greyscale_on_white(image)
+    factor = max(grey.size) // LONG_SIDE
+    if factor > 1:
+        grey = grey.reduce(factor)
+    long_side = max(grey.size)
+    if long_side > LONG_SIDE:
+        size = tuple(max(1, round(side * LONG_SIDE / long_side)) for side in grey.size)
+        grey = grey.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+    return ImageOps.invert(grey) if _is_inverted(grey) else grey
+
+
+def derivative_of(data: bytes) -> bytes:
+    """The derivative of an encoded picture, as PNG bytes. Raises UnreadableImage."""
+    return encode_png(to_derivative(open_image(data)))
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """PNG bytes of a picture."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def derivative_hash(png: bytes) -> str:
+    """SHA-256 over recipe, size and pixels, so that it does not change with a PNG library's version."""
+    image = Image.open(io.BytesIO(png))
+    digest = hashlib.sha256(f"{RECIPE}:{image.width}x{image.height}:".encode())
+    digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+def _greyscale_on_white(image: Image.Image) -> Image.Image:
+    try:
+        image = ImageOps.exif_transpose(image)
+        if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+            image = _stretched(image)
+        elif image.has_transparency_data:
+            rgba = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        return image.convert("L")
+    except UnreadableImage:
+        raise
+    except Exception as error:
+        raise UnreadableImage(f"The image is damaged: {error}") from error
+
+
+def _stretched(image: Image.Image) -> Image.Image:
+    """16- and 32-bit greys to 8 bits by their own range; Pillow's own conversion clips them at 255."""
+    values = np.asarray(image, dtype=np.float64)
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) * (255.0 / (high - low)) if high > low else np.full_like(values, 255.0)
+    return Image.fromarray(scaled.round().astype(np.uint8))
+
+
+def _is_inverted(grey: Image.Image) -> bool:
+    """White lines on black: both the rim and most of the picture are dark."""
+    pixels = np.asarray(grey)
+    rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    return bool(np.median(rim) < 128 and pixels.mean() < 128)

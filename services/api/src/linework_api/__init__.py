@@ -1,0 +1,1 @@
+"""The gateway and the ingest worker. This package never imports torch."""

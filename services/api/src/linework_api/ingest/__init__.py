@@ -1,0 +1,1 @@
+"""Ingest: from packages to rows and derivatives."""
