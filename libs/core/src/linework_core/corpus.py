@@ -1,0 +1,65 @@
+"""The corpus as versions: snapshots, what a reader sees of them, and how a version is closed."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select, text, update
+from sqlalchemy.orm import Session
+
+from linework_core.tables import Corpus, Drawing, Embedding, Patent
+
+
+def current_snapshot(session: Session) -> int:
+    """The number of the last committed change."""
+    return session.scalars(select(Corpus.snapshot)).one()
+
+
+def next_snapshot(session: Session) -> int:
+    """The number of the change that this transaction makes.
+
+    The row's lock is held until the commit, so numbers grow in commit order and a reader who sees n sees
+    all of n. Call it last before the writes that carry it: other changes wait meanwhile.
+    """
+    statement = update(Corpus).values(snapshot=Corpus.snapshot + 1).returning(Corpus.snapshot)
+    return session.scalars(statement).one()
+
+
+def visible(table: Any, snapshot: int) -> ColumnElement[bool]:
+    """The rows of a versioned table that are true at `snapshot`."""
+    return and_(table.added_in <= snapshot, or_(table.removed_in.is_(None), table.removed_in > snapshot))
+
+
+def open_patent(session: Session, patent_id: str) -> Patent | None:
+    """The version that is true now, or None."""
+    return session.scalars(_open(patent_id)).one_or_none()
+
+
+def _open(patent_id: str) -> Select[tuple[Patent]]:
+    return select(Patent).where(Patent.patent_id == patent_id, Patent.removed_in.is_(None))
+
+
+def close_patent(session: Session, patent: Patent, snapshot: int) -> None:
+    """End a version with all its drawings and vectors; nothing is deleted, so older snapshots stay readable."""
+    patent.removed_in = snapshot
+    rows = select(Drawing.row_id).where(Drawing.patent_row == patent.row_id).scalar_subquery()
+    for table, key in ((Embedding, Embedding.drawing_row), (Drawing, Drawing.row_id)):
+        statement = update(table).where(key.in_(rows), table.removed_in.is_(None)).values(removed_in=snapshot)
+        session.execute(statement, execution_options={"synchronize_session": False})
+
+
+def carry_vectors_over(session: Session, old: Patent, new: Patent, snapshot: int) -> int:
+    """Give the new version's drawings the vectors of the same derivatives, and return how many.
+
+    A corrected title must not make a drawing unfindable until it is embedded again.
+    """
+    statement = text("""
+        INSERT INTO embeddings (encoder, drawing_row, drawing_id, derivative, vector, patent_id, office, granted,
+                                filed, priority, locarno, view, added_in)
+        SELECT DISTINCT ON (e.encoder, d.row_id) e.encoder, d.row_id, d.drawing_id, d.derivative, e.vector,
+               d.patent_id, d.office, d.granted, d.filed, d.priority, d.locarno, d.view, :snapshot
+        FROM drawings d
+        JOIN drawings was ON was.patent_row = :old AND was.derivative = d.derivative
+        JOIN embeddings e ON e.drawing_row = was.row_id
+        WHERE d.patent_row = :new
+        ON CONFLICT DO NOTHING""")
+    result = session.execute(statement, {"old": old.row_id, "new": new.row_id, "snapshot": snapshot})
+    return result.rowcount  # type: ignore[attr-defined]

@@ -1,0 +1,84 @@
+"""Engine, sessions and migrations. `python -m linework_core.db upgrade head` runs in any image."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from alembic.config import CommandLine, Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.orm import Session, sessionmaker
+
+from linework_core.settings import get_settings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def make_engine(url: str, *, pool_size: int = 10) -> Engine:
+    """An engine whose dead connections are noticed before they are handed out."""
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        pool_timeout=10,
+        connect_args={"connect_timeout": 5},
+    )
+
+
+@cache
+def get_engine() -> Engine:
+    """The process's engine, by the settings."""
+    settings = get_settings()
+    return make_engine(settings.database_url, pool_size=settings.pool_size)
+
+
+def session_factory(engine: Engine) -> sessionmaker[Session]:
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def transaction(engine: Engine | None = None) -> Iterator[Session]:
+    """A session that commits at its end, or rolls back. Only the edge of a request or a task opens one."""
+    with session_factory(engine or get_engine()).begin() as session:
+        yield session
+
+
+def after_commit(session: Session, action: Callable[[], Any]) -> None:
+    """Do `action` once the session's transaction has been committed; never if it is rolled back."""
+
+    def run(_: Session) -> None:
+        action()
+
+    event.listen(session, "after_commit", run, once=True)
+
+
+def alembic_config(url: str | None = None) -> Config:
+    """Alembic's configuration, from this package alone: no ini file has to be found."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = url or get_settings().database_url
+    return config
+
+
+def is_migrated(engine: Engine) -> bool:
+    """True when the database stands at the newest revision that this code knows."""
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() == head
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Alembic's own command line (upgrade, downgrade, current, history, …) on the configured database."""
+    command_line = CommandLine(prog="python -m linework_core.db")
+    options = command_line.parser.parse_args(argv)
+    if not hasattr(options, "cmd"):
+        command_line.parser.error("too few arguments")
+    command_line.run_cmd(alembic_config(), options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""Running a job under a lease.
+
+A lease is a row with a heartbeat. Whoever holds it writes progress in the same transaction as the work, on
+the condition that it still holds the lease: a worker that was thought dead cannot commit anything more.
+"""
+
+import datetime as dt
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Engine, func, select, update
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from linework_core.db import after_commit, get_engine, transaction
+from linework_core.errors import LineworkError, Unavailable
+from linework_core.jobs.service import orphaned
+from linework_core.queues import nudge
+from linework_core.settings import get_settings
+from linework_core.tables import Job
+
+log = structlog.get_logger()
+
+MAX_TRIES = 6  # starts without any progress in between; then the job has failed
+Handler = Callable[["Run"], dict[str, Any] | None]
+stopping = threading.Event()  # set when this process was asked to end; jobs hand their lease back
+
+
+class Stopped(Exception):
+    """Why a run ends early. Not an error: nothing that was committed is lost."""
+
+
+class Cancelled(Stopped):
+    """Somebody cancelled the job."""
+
+
+class LeaseLost(Stopped):
+    """Another worker holds the job now."""
+
+
+class HandedBack(Stopped):
+    """The process ends; another worker may go on."""
+
+
+class Run:
+    """One run of a job by one worker: what its handler may ask and tell."""
+
+    def __init__(self, job: Job, holder: str, engine: Engine) -> None:
+        self.job_id: UUID = job.id
+        self.owner = job.owner
+        self.params: dict[str, Any] = job.params
+        self.holder = holder
+        self.engine = engine
+        self.interrupted: type[Stopped] | None = None
+
+    def checkpoint(self) -> None:
+        """Call between items. Raises Stopped when the run should end."""
+        if self.interrupted is None and stopping.is_set():
+            self.interrupted = HandedBack
+        if self.interrupted is not None:
+            raise self.interrupted
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A transaction that cannot commit once the lease is lost: it holds the job's row."""
+        self.checkpoint()
+        with transaction(self.engine) as session:
+            yield session
+            self.tell(session)
+
+    def tell(self, session: Session, *, total: int | None = None, **more: int) -> None:
+        """Add to `done`, `skipped` or `failed`, and set `total`. Raises LeaseLost."""
+        values: dict[str, Any] = {name: getattr(Job, name) + count for name, count in more.items() if count}
+        if values:
+            values["tries"] = 0
+        if total is not None:
+            values["total"] = total
+        self._update(session, values)
+
+    def start_counting(self, *, total: int | None = None) -> None:
+        """Begin the counts anew: a run that goes through its items from the first counts each once."""
+        with transaction(self.engine) as session:
+            self._update(session, {"done": 0, "skipped": 0, "failed": 0, "total": total})
+
+    def _update(self, session: Session, values: dict[str, Any]) -> None:
+        mine = update(Job).where(Job.id == self.job_id, Job.lease_holder == self.holder)
+        statement = mine.values(lease_holder=self.holder, **values)
+        result = session.execute(statement, execution_options={"synchronize_session": False})
+        if not result.rowcount:  # type: ignore[attr-defined]
+            self.interrupted = LeaseLost
+            raise LeaseLost
+
+
+def run_job(job_id: UUID, handler: Handler, *, engine: Engine | None = None) -> None:
+    """Take the job's lease, run its handler, and write down how it ended. Does nothing if the job is taken,
+    done or not yet due; so a nudge may come twice, or late."""
+    engine = engine or get_engine()
+    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    with structlog.contextvars.bound_contextvars(job_id=str(job_id)):
+        run = _acquire(engine, job_id, holder)
+        if run is None:
+            return
+        with _heartbeat(run):
+            _conclude(run, handler)
+
+
+def _acquire(engine: Engine, job_id: UUID, holder: str) -> Run | None:
+    with transaction(engine) as session:
+        free = select(Job).where(Job.id == job_id, orphaned()).with_for_update(skip_locked=True)
+        job = session.scalars(free).one_or_none()
+        if job is None:
+            return None
+        if job.cancel_requested or job.tries >= MAX_TRIES:
+            job.state = "cancelled" if job.cancel_requested else "failed"
+            job.finished_at = func.now()
+            job.error = job.error or {"type": "worker-died", "detail": f"Its worker died {job.tries} times."}
+            return None
+        job.state, job.lease_holder, job.lease_until = "running", holder, _lease_end()
+        job.started_at = func.coalesce(Job.started_at, func.now())
+        job.tries += 1
+        session.flush()
+        session.refresh(job)
+        return Run(job, holder, engine)
+
+
+def _lease_end() -> Any:
+    return func.now() + dt.timedelta(seconds=get_settings().lease_seconds)
+
+
+@contextmanager
+def _heartbeat(run: Run) -> Iterator[None]:
+    """Prolong the lease from a thread of its own, so that a long step in the handler does not lose it."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(get_settings().lease_seconds / 4):
+            try:
+                _prolong(run)
+            except SQLAlchemyError as error:  # the database may be back before the lease ends
+                log.warning("heartbeat_failed", error=str(error))
+
+    thread = threading.Thread(target=beat, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _prolong(run: Run) -> None:
+    mine = update(Job).where(Job.id == run.job_id, Job.lease_holder == run.holder, Job.state == "running")
+    with transaction(run.engine) as session:
+        statement = mine.values(lease_until=_lease_end()).returning(Job.cancel_requested)
+        cancelled = session.execute(statement).scalar_one_or_none()
+    if cancelled is None:
+        run.interrupted = LeaseLost
+    elif cancelled:
+        run.interrupted = Cancelled
+
+
+def _conclude(run: Run, handler: Handler) -> None:
+    log.info("job_started", params=run.params)
+    try:
+        result = handler(run)
+    except LeaseLost:
+        log.warning("lease_lost")
+    except HandedBack:
+        _finish(run, state="queued", tries=0, again=True)
+    except Cancelled:
+        _finish(run, state="cancelled")
+    except (Unavailable, DBAPIError, OSError) as error:
+        _retry(run, error)
+    except LineworkError as error:
+        _finish(run, state="failed", error={"type": error.type, "detail": error.detail, **error.extra})
+    except Exception as error:
+        log.exception("job_crashed")
+        _retry(run, error)
+    else:
+        _finish(run, state="succeeded", result=result)
+
+
+def _finish(run: Run, *, again: bool = False, **values: Any) -> None:
+    """Give the lease up and write the outcome; the beat heals what cannot be written now."""
+    if not again:
+        values["finished_at"] = func.now()
+    mine = update(Job).where(Job.id == run.job_id, Job.lease_holder == run.holder)
+    try:
+        with transaction(run.engine) as session:
+            kind = session.scalar(mine.values(lease_holder=None, lease_until=None, **values).returning(Job.kind))
+            if again and kind:
+                after_commit(session, lambda: nudge(kind, run.job_id))
+    except OperationalError as error:
+        log.warning("outcome_not_written", error=str(error))
+        return
+    log.info("job_ended", state=values["state"])
+
+
+def _retry(run: Run, error: Exception) -> None:
+    """Queue the job again after a pause that doubles with each try, or fail it after the last."""
+    problem = {"type": getattr(error, "type", type(error).__name__), "detail": str(error)[:2000]}
+    try:
+        with transaction(run.engine) as session:
+            tries = session.scalar(select(Job.tries).where(Job.id == run.job_id)) or 0
+    except OperationalError:
+        log.warning("outcome_not_written", error=str(error))
+        return
+    if tries >= MAX_TRIES:
+        _finish(run, state="failed", error=problem)
+        return
+    pause = dt.timedelta(seconds=min(2**tries, 300))
+    log.warning("job_will_be_tried_again", pause_s=pause.total_seconds(), **problem)
+    _finish(run, again=True, state="queued", error=problem, not_before=func.now() + pause)

@@ -1,0 +1,119 @@
+"""What may happen to a job from outside: made, listed, read, cancelled, found undone."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from linework_core.db import after_commit
+from linework_core.errors import NotFound
+from linework_core.queues import nudge
+from linework_core.tables import Encoder, Job
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+UNDONE = ("queued", "running")
+
+
+class Progress(BaseModel):
+    """Counts of items. `total` is null until it is known."""
+
+    total: int | None
+    done: int
+    skipped: int
+    failed: int
+
+
+class JobView(BaseModel):
+    """A job as callers see it."""
+
+    id: UUID
+    kind: str
+    state: State
+    progress: Progress
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    created_at: dt.datetime
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+
+    @classmethod
+    def of(cls, job: Job) -> "JobView":
+        progress = Progress(total=job.total, done=job.done, skipped=job.skipped, failed=job.failed)
+        fields = {name: getattr(job, name) for name in cls.model_fields if name != "progress"}
+        return cls(progress=progress, **fields)
+
+
+def create(session: Session, kind: str, params: dict[str, Any], *, owner: str) -> Job:
+    """A queued job; its workers are told once the transaction has been committed."""
+    job = Job(kind=kind, params=params, owner=owner)
+    session.add(job)
+    session.flush()
+    session.refresh(job)
+    after_commit(session, lambda: nudge(kind, job.id))
+    return job
+
+
+def ensure_embed_job(session: Session, encoder: Encoder, *, owner: str = "linework") -> Job:
+    """The one undone embed job of an encoder, made where there is none."""
+    params = {"encoder": encoder.encoder_id}
+    session.execute(insert(Job).values(kind="embed", params=params, owner=owner).on_conflict_do_nothing())
+    same = and_(Job.kind == "embed", Job.state.in_(UNDONE), Job.params["encoder"].astext == encoder.encoder_id)
+    job = session.scalars(select(Job).where(same)).one()
+    after_commit(session, lambda: nudge("embed", job.id))
+    return job
+
+
+def find(session: Session, job_id: UUID, *, owner: str | None) -> Job:
+    """Raises NotFound, also for a job that belongs to another owner (`owner` None sees all)."""
+    job = session.get(Job, job_id)
+    if job is None or (owner is not None and job.owner != owner):
+        raise NotFound(f"There is no job {job_id}.")
+    return job
+
+
+def page(
+    session: Session, *, owner: str | None, kind: str | None, state: str | None, after: tuple[dt.datetime, UUID] | None, limit: int
+) -> Sequence[Job]:
+    """Jobs, the newest first, after the one at (created_at, id)."""
+    wanted: list[ColumnElement[bool]] = []
+    if owner is not None:
+        wanted.append(Job.owner == owner)
+    if kind is not None:
+        wanted.append(Job.kind == kind)
+    if state is not None:
+        wanted.append(Job.state == state)
+    if after is not None:
+        wanted.append(tuple_(Job.created_at, Job.id) < after)
+    newest_first = select(Job).where(*wanted).order_by(Job.created_at.desc(), Job.id.desc())
+    return session.scalars(newest_first.limit(limit)).all()
+
+
+def cancel(session: Session, job: Job) -> None:
+    """Cancel at once what nobody works on; ask the holder of the lease to stop otherwise."""
+    session.refresh(job, with_for_update=True)
+    if job.state not in UNDONE:
+        return
+    job.cancel_requested = True
+    held = session.scalar(select(Job.lease_until > func.now()).where(Job.id == job.id))
+    if not held:
+        job.state, job.finished_at = "cancelled", func.now()
+    session.flush()
+    session.refresh(job)
+
+
+def orphaned() -> ColumnElement[bool]:
+    """Undone, due, and held by no living worker."""
+    free = or_(Job.lease_until.is_(None), Job.lease_until < func.now())
+    return and_(Job.state.in_(UNDONE), Job.not_before <= func.now(), free)
+
+
+def find_orphans(session: Session) -> Sequence[Job]:
+    """Jobs that wait for a worker, the oldest first; those whose cancelling died with their worker end here."""
+    ended = update(Job).where(orphaned(), Job.cancel_requested)
+    session.execute(ended.values(state="cancelled", finished_at=func.now()))
+    return session.scalars(select(Job).where(orphaned()).order_by(Job.created_at)).all()

@@ -1,0 +1,77 @@
+"""Settings, read from the environment (and `.env`), the same for every service."""
+
+import hashlib
+from functools import cache
+from typing import Literal
+
+from pydantic import BaseModel, Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Scope = Literal["search", "ingest", "enrich", "train", "admin"]
+
+
+class ApiKey(BaseModel):
+    """A caller known by the SHA-256 of a key, so that no key is stored."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    scopes: frozenset[Scope]
+
+
+class Settings(BaseSettings):
+    """Every setting of Linework. An environment variable has the field's name in upper case."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    database_url: str = "postgresql+psycopg://linework@localhost/linework"
+    redis_url: str = "redis://localhost:6379/0"
+    object_store_url: str = "file:///var/lib/linework/objects"
+    embedder_url: str = "http://localhost:8001"
+
+    api_host: str = "127.0.0.1"
+    auth: Literal["on", "off"] = "on"  # 'off' is refused unless api_host is loopback
+    api_keys: dict[str, ApiKey] = {}  # name of the caller → its key's hash and scopes
+    log_level: str = "INFO"
+
+    ingest_roots: list[str] = []  # 'file:///data/uspto', 's3://bucket/prefix': what {"uri": …} may name
+    max_upload_bytes: int = Field(20 * 2**30, gt=0)
+    max_query_bytes: int = Field(50 * 2**20, gt=0)
+    decode_seconds: float = Field(20.0, gt=0)  # longest a child process may take for one picture
+    decode_memory_bytes: int = Field(3 * 2**30, gt=0)
+    decode_workers: int = Field(2, gt=0)
+
+    default_encoder: str = "hog"
+    device: str = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    embed_batch_size: int = Field(64, gt=0)
+    embed_batch_ms: float = Field(5.0, ge=0)
+    embed_queue_limit: int = Field(1024, gt=0)
+    gpu_memory_fraction: float = Field(1.0, gt=0, le=1)
+    cpu_threads: int = Field(0, ge=0)  # 0: torch decides
+
+    lease_seconds: float = Field(30.0, gt=0)  # a worker silent for this long has lost its job
+    reconcile_seconds: float = Field(10.0, gt=0)  # how often undone work is looked for
+    pool_size: int = Field(10, gt=0)  # database connections a process keeps; as many again in a rush
+
+    @field_validator("database_url")
+    @classmethod
+    def _psycopg(cls, url: str) -> str:
+        """Operators write postgresql://; SQLAlchemy wants its driver named."""
+        for prefix in ("postgresql://", "postgres://"):
+            if url.startswith(prefix):
+                return "postgresql+psycopg://" + url.removeprefix(prefix)
+        return url
+
+    @property
+    def on_loopback(self) -> bool:
+        return self.api_host in ("127.0.0.1", "::1", "localhost")
+
+
+@cache
+def get_settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()
+
+
+def sha256(text: str) -> str:
+    """Hex digest of a text, as API keys and idempotency keys are compared."""
+    return hashlib.sha256(text.encode()).hexdigest()

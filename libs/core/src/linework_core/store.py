@@ -1,0 +1,59 @@
+"""The object store: originals and derivatives under the hash of their content."""
+
+import hashlib
+from functools import cache
+from typing import Any
+
+import obstore
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from linework_core.errors import NotFound
+
+
+def open_store(url: str) -> ObjectStore:
+    """The store at `url` (file:///path or s3://bucket/prefix); a local folder is made where it is missing.
+
+    S3 credentials and endpoint come from the usual AWS_* variables.
+    """
+    options: dict[str, Any] = {"mkdir": True} if url.startswith("file:") else {}
+    return from_url(url, **options)
+
+
+@cache
+def get_store() -> ObjectStore:
+    """The process's object store, by the setting."""
+    from linework_core.settings import get_settings
+
+    return open_store(get_settings().object_store_url)
+
+
+def content_hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def original_key(sha256: str) -> str:
+    return f"originals/{sha256[:2]}/{sha256}"
+
+
+def derivative_key(derivative: str) -> str:
+    return f"derivatives/{derivative[:2]}/{derivative}.png"
+
+
+def put_once(store: ObjectStore, key: str, data: bytes) -> None:
+    """Write an object whose key tells its content. A second writer changes nothing."""
+    try:
+        obstore.put(store, key, data, mode="create")
+    except obstore.exceptions.AlreadyExistsError:
+        return
+
+
+def get(store: ObjectStore, key: str) -> bytes:
+    """The object's bytes. Raises NotFound."""
+    try:
+        return bytes(obstore.get(store, key).bytes())
+    except (FileNotFoundError, obstore.exceptions.NotFoundError):
+        raise NotFound(f"The object store has no {key}.") from None
+
+
+def is_local(store: ObjectStore) -> bool:
+    return isinstance(store, LocalStore)
