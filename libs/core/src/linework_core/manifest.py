@@ -18,6 +18,6 @@ class EncoderManifest(BaseModel):
     name: str
     spec: str
     content_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
-    dimension: int = Field(gt=0, le=4000)  # a halfvec index holds at most 4,000 dimensions
+    dimension: int = Field(gt=0, le=3900)  # a row with its vector must fit a page of 8 kB
     has_text: bool
     detail: dict[str, Any] = Field(default_factory=dict)
