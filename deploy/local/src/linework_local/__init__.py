@@ -1,0 +1,1 @@
+"""Linework on one machine: embedded Postgres and Redis, every service under a supervisor, and a demo."""

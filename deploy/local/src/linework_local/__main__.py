@@ -1,0 +1,3 @@
+from linework_local.cli import app
+
+app()
