@@ -63,11 +63,10 @@ def encode_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def derivative_hash(png: bytes) -> str:
+def derivative_hash(derivative: Image.Image) -> str:
     """SHA-256 over recipe, size and pixels, so that it does not change with a PNG library's version."""
-    image = Image.open(io.BytesIO(png))
-    digest = hashlib.sha256(f"{RECIPE}:{image.width}x{image.height}:".encode())
-    digest.update(image.tobytes())
+    digest = hashlib.sha256(f"{RECIPE}:{derivative.width}x{derivative.height}:".encode())
+    digest.update(derivative.tobytes())
     return digest.hexdigest()
 
 

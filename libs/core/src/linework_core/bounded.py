@@ -1,0 +1,93 @@
+"""Decoding strangers' images in child processes with a limit on memory and time (design, rule 8)."""
+
+import multiprocessing
+import resource
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+from PIL import Image
+
+from linework_core import imaging
+from linework_core.errors import UnreadableImage
+from linework_core.settings import get_settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture's derivative (PNG bytes), its hash, and the sizes in pixels of original and derivative."""
+
+    png: bytes
+    hash: str
+    original_size: tuple[int, int]
+    size: tuple[int, int]
+
+
+class Decoder:
+    """A pool of child processes; a child that dies or hangs costs its picture only."""
+
+    def __init__(self, *, workers: int | None = None, seconds: float | None = None) -> None:
+        settings = get_settings()
+        self.seconds = seconds or settings.decode_seconds
+        self.pool = ProcessPool(
+            max_workers=workers or settings.decode_workers,
+            max_tasks=2000,  # a fresh child now and then, against slow leaks in image codecs
+            initializer=_limit,
+            initargs=(settings.decode_memory_bytes,),
+            context=multiprocessing.get_context("spawn"),  # the parent has threads: a fork could inherit their locks
+        )
+
+    def submit(self, data: bytes) -> "Future[Decoded]":
+        """Begin to decode; `result_of` waits for it."""
+        return self.pool.schedule(decode, args=(data,), timeout=self.seconds)  # type: ignore[no-any-return]
+
+    def decode(self, data: bytes) -> Decoded:
+        """Raises UnreadableImage, also for a picture that takes too long or too much memory."""
+        return result_of(self.submit(data))
+
+    def thumbnail(self, data: bytes, long_side: int) -> bytes:
+        """PNG bytes of a greyscale picture with the given long side. Raises UnreadableImage."""
+        return result_of(self.pool.schedule(thumbnail, args=(data, long_side), timeout=self.seconds))
+
+    def close(self) -> None:
+        self.pool.stop()
+        self.pool.join()
+
+
+def result_of(future: "Future[T]") -> T:
+    """What a child made of its picture. Raises UnreadableImage."""
+    try:
+        return future.result()
+    except (TimeoutError, FutureTimeout):
+        raise UnreadableImage("The image takes too long to decode.") from None
+    except (ProcessExpired, MemoryError):
+        raise UnreadableImage("The image takes too much memory to decode.") from None
+
+
+def decode(data: bytes) -> Decoded:
+    """Runs in the child: the derivative of an encoded picture."""
+    image = imaging.open_image(data)
+    original_size = image.size
+    derivative = imaging.to_derivative(image)
+    digest = imaging.derivative_hash(derivative)
+    return Decoded(imaging.encode_png(derivative), digest, original_size, derivative.size)
+
+
+def thumbnail(data: bytes, long_side: int) -> bytes:
+    """Runs in the child: a greyscale picture at most `long_side` pixels long; never enlarged."""
+    image = imaging.open_image(data)
+    try:
+        grey = image.convert("L")
+    except Exception as error:
+        raise UnreadableImage(f"The image is damaged: {error}") from error
+    grey.thumbnail((long_side, long_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return imaging.encode_png(grey)
+
+
+def _limit(memory: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

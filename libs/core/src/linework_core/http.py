@@ -1,0 +1,145 @@
+"""What every HTTP service of ours does alike: request ids, problem documents, metrics, access log."""
+
+import re
+import time
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from linework_core.errors import LineworkError, Unavailable, Unprocessable
+
+log = structlog.get_logger()
+MEDIA_TYPE = "application/problem+json"
+REQUESTS = Counter("linework_http_requests_total", "Requests by route and status.", ["method", "route", "status"])
+SECONDS = Histogram("linework_http_request_seconds", "Seconds until the answer began.", ["method", "route"])
+SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document. `type` is stable; members beyond these tell more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route for OpenAPI: these statuses carry a problem document."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Give an application its request ids, problem documents, `/metrics` and access log."""
+    app.add_middleware(RequestContext)
+    app.add_exception_handler(LineworkError, _on_linework_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(OperationalError, _on_database_down)
+    app.add_exception_handler(PoolTimeout, _on_database_down)
+    app.add_exception_handler(Exception, _on_crash)
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def problem_response(error: LineworkError) -> JSONResponse:
+    """The answer that tells a caller of an error."""
+    return _respond(error.status, error.type, error.title, error.detail, error.headers, error.extra)
+
+
+def _respond(
+    status: int, type_: str, title: str, detail: str, headers: dict[str, str], extra: dict[str, Any]
+) -> JSONResponse:
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    body = {
+        "type": f"urn:linework:problem:{type_}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+        **extra,
+    }
+    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+async def _on_linework_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, LineworkError)
+    return problem_response(error)
+
+
+async def _on_invalid_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [
+        {"where": ".".join(str(part) for part in fault["loc"]), "what": fault["msg"]} for fault in error.errors()
+    ]
+    detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults[:5])
+    return problem_response(Unprocessable(detail, errors=faults[:50]))
+
+
+async def _on_http_exception(_: Request, error: Exception) -> Response:
+    """The framework's own answers: an unknown path, a wrong method, a malformed body."""
+    assert isinstance(error, HTTPException)
+    title = HTTPStatus(error.status_code).phrase
+    headers = dict(error.headers or {})
+    return _respond(error.status_code, title.lower().replace(" ", "-"), title, str(error.detail), headers, {})
+
+
+async def _on_database_down(_: Request, error: Exception) -> Response:
+    log.error("database_unavailable", error=str(error))
+    return problem_response(Unavailable("The database does not answer.", retry_after=5))
+
+
+async def _on_crash(_: Request, error: Exception) -> Response:
+    log.error("request_crashed", exc_info=error)
+    return problem_response(LineworkError("An error on our side; the request id finds it in the log."))
+
+
+class RequestContext:
+    """Binds a request id to all that is logged, returns it as X-Request-ID, counts and times the request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if SAFE_ID.fullmatch(given) else uuid.uuid4().hex
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        began, status = time.perf_counter(), 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
+                self._observe(scope, status, time.perf_counter() - began)
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)
+
+    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        REQUESTS.labels(scope["method"], route, status).inc()
+        SECONDS.labels(scope["method"], route).observe(seconds)
+        if not route.startswith(("/health", "/metrics")):
+            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))

@@ -1,0 +1,24 @@
+"""Opaque cursors: where a listing goes on."""
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from linework_core.errors import Unprocessable
+
+
+def encode(*position: Any) -> str:
+    """A cursor for a position made of plain values."""
+    return base64.urlsafe_b64encode(json.dumps(position, default=str).encode()).decode().rstrip("=")
+
+
+def decode(cursor: str, size: int) -> list[Any]:
+    """The position that a cursor stands for. Raises Unprocessable for what is none of ours."""
+    try:
+        position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error):
+        position = None
+    if not isinstance(position, list) or len(position) != size:
+        raise Unprocessable("This cursor is none that we gave.")
+    return position

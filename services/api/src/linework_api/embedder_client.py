@@ -1,0 +1,72 @@
+"""The gateway's side of the embedder's HTTP interface."""
+
+import base64
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from linework_core.errors import LineworkError, Unavailable, Unprocessable
+from linework_core.manifest import EncoderManifest
+
+Vectors = NDArray[np.float32]
+
+
+class EmbedderClient:
+    """Speaks to the embedder at `url`: http://host:port, or unix:///path of a socket."""
+
+    def __init__(self, url: str, *, timeout: float = 30.0, transport: httpx.BaseTransport | None = None) -> None:
+        if url.startswith("unix://"):
+            transport = transport or httpx.HTTPTransport(uds=url.removeprefix("unix://"))
+            url = "http://embedder"
+        self._client = httpx.Client(base_url=url, timeout=timeout, transport=transport)
+
+    def embed_drawings(self, derivatives: list[bytes], encoder: str) -> Vectors:
+        """Unit vectors (n, d) of n derivatives (PNG bytes). Raises Unavailable or Unprocessable."""
+        encoded = [base64.b64encode(png).decode() for png in derivatives]
+        return self._vectors("/embed/drawings", {"drawings": encoded, "encoder": encoder})
+
+    def embed_texts(self, texts: list[str], encoder: str) -> Vectors:
+        """Unit vectors (n, d) of n texts. Raises Unavailable or Unprocessable."""
+        return self._vectors("/embed/texts", {"texts": texts, "encoder": encoder})
+
+    def describe(self, spec: str) -> EncoderManifest:
+        """Load an encoder by its specification and return what identifies it. Raises Unprocessable."""
+        return EncoderManifest.model_validate(self._post("/describe", {"spec": spec}, timeout=600))
+
+    def ready(self) -> bool:
+        """True when the embedder embeds. Raises Unavailable, saying what is wrong."""
+        self._ask("GET", "/health/ready", timeout=5)
+        return True
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _vectors(self, path: str, body: dict[str, Any]) -> Vectors:
+        return np.asarray(self._post(path, body)["vectors"], dtype=np.float32)
+
+    def _post(self, path: str, body: dict[str, Any], **options: Any) -> Any:
+        return self._ask("POST", path, json=body, **options).json()
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._client.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"The embedder does not answer ({type(error).__name__}).") from None
+        if response.is_success:
+            return response
+        raise _as_our_error(response)
+
+
+def _as_our_error(response: httpx.Response) -> LineworkError:
+    try:
+        detail = str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = response.text[:500]
+    if response.status_code == 503:
+        retry_after = response.headers.get("Retry-After", "2")
+        return Unavailable(detail, retry_after=int(retry_after) if retry_after.isdigit() else 2)
+    if 400 <= response.status_code < 500:
+        return Unprocessable(detail)
+    return Unavailable(f"The embedder failed: {detail}")

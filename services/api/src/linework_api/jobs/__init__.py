@@ -1,0 +1,1 @@
+"""Reading, following and cancelling jobs."""

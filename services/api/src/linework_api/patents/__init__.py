@@ -1,0 +1,1 @@
+"""Reading patents, drawings and their images; withdrawing patents."""

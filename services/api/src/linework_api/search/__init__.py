@@ -1,0 +1,1 @@
+"""Search by drawing, limited by date: the product."""

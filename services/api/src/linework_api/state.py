@@ -1,0 +1,41 @@
+"""What the gateway's routes share: made once at start, handed to them as dependencies."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from obstore.store import ObjectStore
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from linework_api.embedder_client import EmbedderClient
+from linework_core.bounded import Decoder
+from linework_core.db import session_factory
+from linework_core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The connections of one gateway process."""
+
+    settings: Settings
+    engine: Engine
+    store: ObjectStore
+    decoder: Decoder
+    embedder: EmbedderClient
+
+
+def resources(request: Request) -> Resources:
+    found: Resources = request.app.state.resources
+    return found
+
+
+def session(request: Request) -> Iterator[Session]:
+    """One transaction a request. It commits before the answer is sent, so a caller who reads 202 finds the job."""
+    with session_factory(resources(request).engine).begin() as opened:
+        yield opened
+
+
+WithResources = Annotated[Resources, Depends(resources)]
+WithSession = Annotated[Session, Depends(session, scope="function")]
