@@ -18,11 +18,11 @@ MAX_FIGURES = 500  # numbers in one label; 'FIGS. 1-999999' is a slip of the pen
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The label at the start of a caption. 'FIGS. 3 and 4 are' has two numbers, the text after it is `rest`."""
+    """The label at the start of a caption. 'FIGS. 3 and 4 are' has two numbers; `rest` is what follows it."""
 
     text: str
     numbers: tuple[str, ...]
-    stated: bool  # a verb or a colon follows: the caption describes the figure and does not merely begin with it
+    stated: bool  # a verb or a colon follows: the caption describes the figure, it does not merely name it
     rest: str
 
 
@@ -44,9 +44,11 @@ def parse(caption: str) -> ParsedCaption:
     """Label, number, view and object of a caption. Never raises; text that is no caption gives Nones."""
     text = tidy(caption)
     label = split_label(text)
+    view, after = _split_view(label.rest if label else text)
     if label is None:
-        return ParsedCaption(None, None, None, _object_of_sentence(text))
-    view, after = _split_view(label.rest)
+        return ParsedCaption(None, None, view, _object_after(after) if view else None)
+    if view is None and label.stated and _INTRODUCTION.match(after) is None:
+        return ParsedCaption(label.text, label.numbers[0], None, None)
     return ParsedCaption(label.text, label.numbers[0], view, _object_after(after))
 
 
@@ -61,14 +63,15 @@ _ENDING = re.compile(r"(?:[\s;,.:]|(?<=[;,.])\s*and\b)+$", re.IGNORECASE)
 
 # ---- label -----------------------------------------------------------------------------------------------
 
-_NUMBER = r"\d{1,4}(?:\.\d{1,3})?(?:[A-Za-z]{1,2}(?![A-Za-z])|\([A-Za-z0-9]{1,2}\)|['′’]{1,2})?"
+_NUMBER = r"\d{1,4}(?!\d)(?:\.\d{1,3}(?!\d))?(?:[A-Za-z]{1,2}(?![A-Za-z])|\([A-Za-z0-9]{1,2}\)|['′’]{1,2})?"
 _RANGE = r"(?:-|–|—|to|through|thru)"
 _LABEL = re.compile(
     rf"""(?P<label>
         (?:the\s+)?(?:fig(?:ure)?s?\.?|(?:re)?productions?|drawings?)\s*
         (?P<numbers>{_NUMBER}(?:\s*(?:,\s*and|,|and|&|or|{_RANGE})\s*(?:figs?\.?\s*)?{_NUMBER})*)
       | (?P<hague>\d{{1,3}}\.\d{{1,3}})
-      | (?:the\s+)?(?:sole\s+|single\s+|only\s+|drawing\s+)*(?:figure|fig\.?|drawing)(?:\s+of\s+(?:the\s+)?drawings?)?
+      | (?:the\s+)?(?:(?:sole|single|only|drawing)\s+)*(?:figure|fig\.?|drawing)
+        (?:\s+of\s+(?:the\s+)?drawings?)?
     )
     (?P<verb>\.?(?:\s*[:–—=]|\s+-)*\s*
         (?:\b(?:is|are|shows?|illustrates?|depicts?|represents?|discloses?|provides?|presents?|displays?)\b)?)
@@ -83,7 +86,7 @@ def split_label(text: str) -> Label | None:
     if match is None:
         return None
     stated = bool(match["verb"].strip(" ."))
-    numbers = (match["hague"],) if match["hague"] else _expand(match["numbers"]) if match["numbers"] else ("1",)
+    numbers = _expand(match["hague"] or match["numbers"] or "1")
     if not stated and (match["hague"] or not match["numbers"]):
         return None  # '1.4 mm thick', 'Drawings are in colour'
     words = re.sub(r"^the\s+", "", match["label"], flags=re.IGNORECASE).strip()
@@ -106,7 +109,7 @@ def _expand(text: str) -> tuple[str, ...]:
 
 
 def _range(first: str, last: str) -> list[str]:
-    """Numbers from first to last: '3'..'5', '1.1'..'1.4' or '7A'..'7C'. Both ends alone if they do not pair."""
+    """Numbers from first to last: '3'..'5', '1.1'..'1.4' or '7A'..'7C'. Only the ends if they do not pair."""
     a, b = re.match(r"(.*?)(\d+)$", first), re.match(r"(.*?)(\d+)$", last)
     if a and b and a[1] == b[1] and 0 <= int(b[2]) - int(a[2]) <= MAX_FIGURES:
         return [f"{a[1]}{n}" for n in range(int(a[2]), int(b[2]) + 1)]
@@ -124,7 +127,7 @@ _ORDINAL = (
 )
 _LEAD = re.compile(
     rf"(?:(?:an?|the|another|yet|still|further|additional|alternat(?:e|ive)|also|each|slightly|close-?up|"
-    rf"{_ORDINAL})\s+)+(?=\S)",
+    rf"{_ORDINAL}|(?:\w+\s)?(?:photograph|drawing|rendering|image)\s+of)\s+)+(?=\S)",
     re.IGNORECASE,
 )
 # Words that end the part of the sentence in which a view can be named.
@@ -134,7 +137,7 @@ _BOUNDARY = (
 )
 _VIEW_NOUN = r"(?:[\w/]+-)?views?"
 _VIEW = re.compile(
-    rf"(?P<view>(?:(?!{_BOUNDARY})(?!{_VIEW_NOUN}\b)[\w/'’-]+[\s,/]+)*{_VIEW_NOUN})\b", re.IGNORECASE
+    rf"(?P<view>(?:(?!{_BOUNDARY})(?!{_VIEW_NOUN}\b)[\w/'’-]+[\s,]+)*{_VIEW_NOUN})\b", re.IGNORECASE
 )
 # 'FIG. 3 is a left side elevation of the chair', '1.1: Perspective'
 _NOUN_AS_VIEW = (
@@ -142,7 +145,7 @@ _NOUN_AS_VIEW = (
     r"side|sides|end|isometric|detail|enlargement)"
 )
 _VIEW_WITHOUT_NOUN = re.compile(
-    rf"(?P<view>(?:(?!{_BOUNDARY})[\w/'’-]+[\s,/]+){{0,8}}?{_NOUN_AS_VIEW}(?:\s+\d{{1,2}})?)"
+    rf"(?P<view>(?:(?!{_BOUNDARY})[\w/'’-]+[\s,]+){{0,8}}?{_NOUN_AS_VIEW}(?:\s+\d{{1,2}})?)"
     rf"(?=\s*(?:$|[,;.(]|{_BOUNDARY}))",
     re.IGNORECASE,
 )
@@ -163,57 +166,63 @@ def _split_view(rest: str) -> tuple[str | None, str]:
 # ---- object ----------------------------------------------------------------------------------------------
 
 _DETERMINERS = rf"(?:(?:an?|the|my|our|his|her|its|their|this|said|another|{_ORDINAL})\s+)*"
+# What stands between a view and the thing: 'the first embodiment of', 'our new design for', 'a pair of'.
 _PART_OF = re.compile(
-    rf"""{_DETERMINERS}(?:[\w-]+\s+){{0,3}}?
+    rf"""{_DETERMINERS}(?:(?!{_BOUNDARY})[\w-]+\s+){{0,3}}?
     (?:embodiments?|variations?|versions?|modifications?|configurations?|examples?|portions?|parts?|designs?|
-       images?|pairs?|sequence|half|halves|sides?|surfaces?|interior|ornamental\s+design)\s+(?:of|for|in)\s+""",
+       images?(?:\s+in\s+an?\s+sequence)?|pairs?|half|halves|sides?|surfaces?|ends?|front|rear|back|top|bottom)\s+
+    (?:of|for|applied\s+to|embodied\s+in)\s+""",
     re.IGNORECASE | re.VERBOSE,
 )
 _DETERMINER = re.compile(rf"{_DETERMINERS}(?:(?:new|claimed|inventive|present)\s+)*", re.IGNORECASE)
-_OBJECT_INTRODUCTION = re.compile(
-    r"""\s*,?\s*(?:
-        (?:of|for|showing|illustrating|depicting)\s+
-      | taken\s[^;]{0,80}?,\s+of\s+(?=an?\b|the\b))""",
+_INTRODUCTION = re.compile(
+    r"""\s*(?:
+        ,?\s*(?:of|for|showing|illustrating|depicting)\s+
+      | (?:(?:as\s+)?(?:viewed|seen)\s+)?from\s+(?=the\s+(?:front|rear|back|top|bottom|left|right)\b)
+      | ,?\s*taken\s[^;]{0,80}?\sof\s+(?=(?:an?|the)\s)
+      | (?=(?:the|an?|another)\s))""",
     re.IGNORECASE | re.VERBOSE,
 )
 _OBJECT_END = re.compile(
     r"""\s*(?:
         [,;:.()\[]
-      | \b(?:showing|shown|show|shows|illustrat\w+|depict\w+|embod(?:y|ies|ying)\b|according|having|as|taken|from|
-             viewed?|seen|along|when|which|that|where\w*|incorporating|including|comprising|featuring|used|is|are|
-             being|by|at|while|without|disclosed|described|claimed|projected|rotated|set\s+forth|made|thereof|
-             forming|in|on|against|about|along|between|mounted|attached|drawn|bearing|if|but|since|due|
-             wearing|holding|before|after|during|under|over|to\s+(?:show|illustrate|depict)|transition\w*|
-             sequentially|rest(?:ing)?|each|separated|design\b)\b
-      | \bof\s+(?:my|our|the\s+(?:present|invention|design|claimed|new|first|second|embodiment)|figs?\b|figures?\b|
-                  this|these|reproductions?|the\s+same|\d)
+      | \b(?:show\w*|illustrat\w+|depict\w+|embod\w+|incorporating|including|comprising|featuring|having|
+             wearing|holding|disclosed|described|claimed|projected|rotated|mounted|drawn|separated|made|
+             used|taken|viewed?|seen|transition\w*|sequentially|
+             is|are|being|which|that|where\w*|when|while|if|but|since|due|
+             according|as|by|from|at|in|on|along|without|against|about|between|over|under|during|before|after|
+             each|thereof|set\s+forth|design|forming\s+(?:an?|the|part))\b
+      | \bof\s+(?:my|our|this|these|\d|fig(?:ure)?s?\b|reproductions?|
+                  the\s+(?:present|invention|design|claimed|new|first|second|embodiment|same))
       | \bwith\s+(?:an?|the|its|my|our|one|another|respect)\b
       | \bor\s+portions?\b
+      | \bto\s+(?:show|illustrate|depict)\b
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
-# Words that name no thing.
+# Words that name no thing, whatever follows them, and places, when nothing follows.
 _NO_OBJECT = re.compile(
-    r"""(?:(?:new|present|claimed|same|alternat(?:e|ive)|preferred|further|ornamental|disclosed|another|other)\s+)*
-    (?:designs?|embodiments?|inventions?|images?|fig(?:ure)?s?|articles?|devices?\s+of|same|portions?|parts?|views?|
-       sequence|drawings?|variations?|versions?|reproductions?|subject\s+matter|encircled\b.*|area|region|details?|
-       disclosure|that|it|inventors?|right|left|front|rear|top|bottom|back|side)\b.*""",
+    r"""(?:(?:new|present|claimed|same|alternat(?:e|ive)|preferred|further|ornamental|disclosed|other)\s*)*
+    (?: .*\bviews?\b.*
+      | (?:designs?|embodiments?|inventions?|images?|fig(?:ure)?s?|articles?|same|portions?|parts?|sequence|
+           drawings?|variations?|versions?|reproductions?|subject\s+matter|encircled|area|region|details?|
+           disclosure|that|it|inventors?)\b.*
+      | (?:right|left|front|rear|top|bottom|back|sides?|ends?|and|,|\s)*
+    )""",
     re.IGNORECASE | re.VERBOSE,
 )
 
 
 def _object_after(after: str) -> str | None:
     """The thing that a view is 'of'. `after` is the sentence from the end of the view on."""
-    introduction = _OBJECT_INTRODUCTION.match(after)
-    if introduction:
-        return _noun_phrase(after[introduction.end() :])
-    return None
+    introduction = _INTRODUCTION.match(after)
+    return _noun_phrase(after[introduction.end() :]) if introduction else None
 
 
 def _noun_phrase(text: str) -> str | None:
     for _ in range(4):  # 'the first embodiment of a portion of a pair of …'
         part = _PART_OF.match(text)
-        if part is None or _OBJECT_END.search(text, 0, part.end() - 4):
+        if part is None:
             break
         text = text[part.end() :]
     determiner = _DETERMINER.match(text)
@@ -221,7 +230,3 @@ def _noun_phrase(text: str) -> str | None:
     end = _OBJECT_END.search(text)
     phrase = (text[: end.start()] if end else text).strip(" ,")
     return phrase if phrase and not _NO_OBJECT.fullmatch(phrase) else None
-
-
-def _object_of_sentence(text: str) -> str | None:
-    return None
