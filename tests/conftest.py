@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 from alembic import command
+from redis import Redis
+from sqlalchemy import create_engine, make_url, pool, text
+
 from linework_core.db import alembic_config
 from linework_local.postgres import embedded_postgres
 from linework_local.redis import embedded_redis
-from redis import Redis
-from sqlalchemy import create_engine, make_url, pool, text
 
 NewDatabase = Callable[[], AbstractContextManager[str]]
 

@@ -25,7 +25,7 @@ def tied(command: Sequence[str], *, stop_signal: str = "TERM") -> list[str]:
 
 
 def unprivileged(command: Sequence[str], needs: Sequence[Path], *, stop_signal: str = "TERM") -> list[str]:
-    """`command` as it is for an ordinary user; for root, run as `nobody` with access to the folders in `needs`.
+    """`command` as it is for an ordinary user; for root, run as `nobody` that can reach all of `needs`.
 
     A virtual environment or a home under /root is closed to every account but root. Rather than opening
     folders that are not ours, or copying binaries, the process then keeps one capability of root's: to pass

@@ -33,7 +33,8 @@ class Home:
 
     @property
     def postgres_socket_folder(self) -> Path:
-        return self.run / "pg"
+        """The data folder itself where that is short enough: the server's account owns it, and it alone."""
+        return self.postgres_data if self.run.parent == self.root else self.run / "pg"
 
     @property
     def redis_data(self) -> Path:
@@ -116,5 +117,7 @@ def _make_private(folder: Path) -> None:
     """Everybody can make folders in the temporary one: take only our own, so that nobody lends us theirs."""
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise StackError(f"{folder} belongs to somebody else.", "Remove it, or set LINEWORK_HOME to another folder.")
+        raise StackError(
+            f"{folder} belongs to somebody else.", "Remove it, or set LINEWORK_HOME to another folder."
+        )
     folder.chmod(0o700)

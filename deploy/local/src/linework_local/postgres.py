@@ -80,14 +80,16 @@ class Postgres:
 
         Raises StackError when initdb fails.
         """
-        give_folder(self.sockets)
         if not self.data.exists():
             self._initdb()
+        give_folder(self.sockets)
         settings = STATIC_SETTINGS | tuning(machine) | (THROWAWAY_SETTINGS if throwaway else {})
         settings["unix_socket_directories"] = f"'{self.sockets}'"
         lines = ["# Written at every start. Lasting changes: ALTER SYSTEM SET …"]
         lines += [f"{name} = {value}" for name, value in settings.items()]
-        (self.data / "postgresql.conf").write_text("\n".join(lines) + "\n")
+        conf = self.data / "postgresql.conf"
+        conf.write_text("\n".join(lines) + "\n")
+        conf.chmod(0o644)  # the server's account must read it, whatever our umask is
 
     def command(self) -> list[str]:
         """The server in the foreground. SIGINT stops it fast: open transactions are rolled back."""
@@ -98,7 +100,9 @@ class Postgres:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                psycopg.connect(host=str(self.sockets), user=USER, dbname="postgres", connect_timeout=5).close()
+                psycopg.connect(
+                    host=str(self.sockets), user=USER, dbname="postgres", connect_timeout=5
+                ).close()
                 return
             except psycopg.OperationalError as error:
                 if time.monotonic() > deadline:
@@ -107,13 +111,17 @@ class Postgres:
 
     def create_database(self) -> None:
         """Make the database and its vector extension, unless they are there."""
-        socket = str(self.sockets)
-        with psycopg.connect(host=socket, user=USER, dbname="postgres", autocommit=True) as connection:
+        with self._connect("postgres") as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(f"CREATE DATABASE {DATABASE}")
-        with psycopg.connect(host=socket, user=USER, dbname=DATABASE, autocommit=True) as connection:
+        with self._connect(DATABASE) as connection:
             connection.execute("SET client_min_messages = warning")
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+
+    def _connect(self, database: str) -> psycopg.Connection:
+        return psycopg.connect(
+            host=str(self.sockets), user=USER, dbname=database, autocommit=True, connect_timeout=5
+        )
 
     def _initdb(self) -> None:
         """Make the folder under another name first: one that was interrupted is not taken for a good one."""

@@ -27,7 +27,7 @@ class Redis:
         return f"unix://{self.socket}?db=0"
 
     def command(self, *, throwaway: bool = False) -> list[str]:
-        """The server in the foreground. What it held survives it, but for the last second, unless `throwaway`."""
+        """The server in the foreground. Unless `throwaway`, all but its last second survives a crash."""
         options = {
             "port": "0",
             "unixsocket": str(self.socket),

@@ -1,0 +1,56 @@
+# `make` prints this list. LINEWORK_HOME (default ./var) and LINEWORK_PORT (default 8000) choose the stack.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+LOCAL := $(BIN)/python -m linework_local
+SOURCES := $(wildcard libs/*/src services/*/src deploy/*/src)
+PROJECTS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo up down status logs test lint format
+
+help:  ## print this list
+	@echo "Linework. LINEWORK_HOME (all state, ./var) and LINEWORK_PORT (8000) choose the stack."
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED)  ## start it all, load a sample corpus, search it; the stack stays up
+	@$(LOCAL) demo
+
+up: $(INSTALLED)  ## start the stack and return when it is ready
+	@$(LOCAL) up
+
+down: $(INSTALLED)  ## stop the stack; its data stays
+	@$(LOCAL) down
+
+status: $(INSTALLED)  ## show the processes and whether the gateway is ready
+	@$(LOCAL) status
+
+logs: $(INSTALLED)  ## show the end of every log (make logs ARGS=-f goes on)
+	@$(LOCAL) logs $(ARGS)
+
+test: $(INSTALLED)  ## the whole suite, on a Postgres and a Redis that it starts itself (ARGS=… for pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED)  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+venv: $(INSTALLED)  ## make .venv from the pinned requirements
+
+# Torch goes first, so that its build is chosen before anything asks for "some torch"
+$(INSTALLED): $(wildcard requirements/*.txt) $(PROJECTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Linework needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	@echo "Installing the pinned requirements into $(VENV); the first time takes a few minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements/torch-cpu.txt -c requirements/constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements/dev.txt
+	@touch $@

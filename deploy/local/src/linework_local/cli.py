@@ -1,0 +1,93 @@
+"""The command line: up, down, status, logs, demo."""
+
+import datetime as dt
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from linework_local.errors import StackError
+from linework_local.home import Home
+from linework_local.stack import Stack
+
+app = typer.Typer(help="Linework on this machine.", no_args_is_help=True, add_completion=False)
+console = Console()
+
+HomeOption = Annotated[Path, typer.Option("--home", envvar="LINEWORK_HOME", help="Where all state is kept.")]
+PortOption = Annotated[int, typer.Option("--port", envvar="LINEWORK_PORT", min=1, max=65535)]
+T = TypeVar("T")
+DEFAULT_HOME = Path("var")
+DEFAULT_PORT = 8000
+
+
+@app.command()
+def up(
+    home: HomeOption = DEFAULT_HOME,
+    port: PortOption = DEFAULT_PORT,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait until it is ready.")] = 120.0,
+) -> None:
+    """Start the stack and return when it is ready."""
+    stack = Stack(Home.at(home), port)
+    _told(stack, lambda: stack.up(timeout))
+    console.print(f"Linework is ready: [bold]{stack.address}[/] (the API's pages: {stack.address}/docs)")
+
+
+@app.command()
+def down(home: HomeOption = DEFAULT_HOME, port: PortOption = DEFAULT_PORT) -> None:
+    """Stop the stack. Its data stays."""
+    stack = Stack(Home.at(home), port)
+    stopped = _told(stack, stack.down)
+    console.print("Stopped." if stopped else "Nothing was running.")
+
+
+@app.command()
+def status(home: HomeOption = DEFAULT_HOME, port: PortOption = DEFAULT_PORT) -> None:
+    """Show the processes and whether the gateway is ready. The exit status is 0 when it is."""
+    stack = Stack(Home.at(home), port)
+    table = Table("process", "state", "pid", "running for", "trouble")
+    for process in stack.processes():
+        lasted = str(dt.timedelta(seconds=process.seconds)) if process.seconds else ""
+        table.add_row(process.name, process.state, str(process.pid or ""), lasted, process.trouble)
+    if not table.row_count:
+        console.print("Nothing is running.")
+        raise typer.Exit(1)
+    console.print(table)
+    if reason := stack.not_ready():
+        console.print(f"[red]Not ready:[/] {escape(reason)}", soft_wrap=True)
+        raise typer.Exit(1)
+    console.print(f"Ready: [bold]{stack.address}[/]")
+
+
+@app.command()
+def logs(
+    home: HomeOption = DEFAULT_HOME,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="Lines of each file.")] = 20,
+) -> None:
+    """Show the end of every process's log."""
+    files = sorted(Home.at(home).logs.glob("*.log"))
+    tail = shutil.which("tail")
+    if not files or tail is None:
+        console.print("There are no logs.")
+        raise typer.Exit(1)
+    os.execv(tail, [tail, "-n", str(lines), *(["-F"] if follow else []), *map(str, files)])
+
+
+def _told(stack: Stack, act: Callable[[], T]) -> T:
+    """Do it while a spinner tells what goes on; without a terminal, each step is a line."""
+    try:
+        with console.status("…") as spinner:
+            stack.say = spinner.update if console.is_terminal else partial(console.print, soft_wrap=True)
+            return act()
+    except StackError as error:
+        console.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
+        if error.hint:
+            console.print(error.hint, highlight=False)
+        raise typer.Exit(1) from error
