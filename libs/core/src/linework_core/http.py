@@ -59,6 +59,21 @@ def install(app: FastAPI) -> None:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
+def describe_problems(app: FastAPI) -> None:
+    """Put the Problem schema into the application's OpenAPI, in place of FastAPI's own validation error."""
+    original = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schemas = original().setdefault("components", {}).setdefault("schemas", {})
+            schemas["Problem"] = Problem.model_json_schema()
+            schemas.pop("HTTPValidationError", None)
+            schemas.pop("ValidationError", None)
+        return original()
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
 def problem_response(error: LineworkError) -> JSONResponse:
     """The answer that tells a caller of an error."""
     return _respond(error.status, error.type, error.title, error.detail, error.headers, error.extra)

@@ -124,5 +124,13 @@ class Passed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class PackageRead:
+    """A weekly package has been read to its end, so its week is loaded."""
+
+    name: str
+    week: dt.date
+
+
 def _without_readers(record: PatentRecord) -> PatentRecord:
     return replace(record, sheets=(), drawings=())

@@ -1,0 +1,58 @@
+"""The gateway: `uvicorn --factory linework_api.app:create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from linework_api import auth, health
+from linework_api.corpus.endpoints import router as corpus
+from linework_api.embedder_client import EmbedderClient
+from linework_api.encoders.endpoints import router as encoders
+from linework_api.ingest.endpoints import router as ingest
+from linework_api.jobs.endpoints import router as jobs
+from linework_api.patents.endpoints import router as patents
+from linework_api.search.endpoints import router as search
+from linework_api.state import Resources
+from linework_core import http, logs
+from linework_core.bounded import Decoder
+from linework_core.db import make_engine
+from linework_core.settings import Settings, get_settings
+from linework_core.store import open_store
+
+DESCRIPTION = """Finds prior art in patent drawings: which drawings published before a date look like mine?
+
+Errors are RFC 9457 problem documents. Long work is a job: 202, `Location`, and `GET /jobs/{id}`."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. Raises ValueError for settings that would let strangers in."""
+    settings = settings or get_settings()
+    logs.configure("api", settings.log_level)
+    auth.check_settings(settings)
+    app = FastAPI(title="Linework", version="0.1.0", description=DESCRIPTION, lifespan=_lifespan)
+    app.state.settings = settings
+    http.install(app)
+    for router in (search, ingest, jobs, patents, corpus, encoders, health.router):
+        app.include_router(router)
+    http.describe_problems(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    resources = Resources(
+        settings=settings,
+        engine=make_engine(settings.database_url, pool_size=settings.pool_size),
+        store=open_store(settings.object_store_url),
+        decoder=Decoder(),
+        embedder=EmbedderClient(settings.embedder_url),
+    )
+    app.state.resources = resources
+    try:
+        yield
+    finally:
+        resources.decoder.close()
+        resources.embedder.close()
+        resources.engine.dispose()

@@ -1,0 +1,124 @@
+"""Routes of encoders and their indexes."""
+
+import datetime as dt
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from linework_api.auth import Caller, needs
+from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
+from linework_api.state import WithResources, WithSession
+from linework_core import encoders
+from linework_core.http import problems
+from linework_core.jobs import service as jobs
+from linework_core.jobs.service import JobView
+from linework_core.tables import Encoder, VectorIndex
+
+router = APIRouter(tags=["encoders"])
+Id = Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$")]
+Trainer = Annotated[Caller, Depends(needs("train"))]
+Searcher = Annotated[Caller, Depends(needs("search"))]
+
+
+class EncoderView(BaseModel):
+    """An encoder, and the state of its index."""
+
+    id: str
+    name: str
+    spec: str
+    content_hash: str
+    dimension: int
+    has_text: bool
+    state: str
+    drawings: int
+    indexed: int
+    created_at: dt.datetime
+
+
+class EncoderList(BaseModel):
+    encoders: list[EncoderView]
+
+
+class NewEncoder(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    spec: str = Field(
+        min_length=1, max_length=500, pattern=r"^[^\x00]+$",
+        description="'hog', 'timm:<name>', 'open_clip:<name>/<pretrained>' or 'checkpoint:<folder>'",
+    )  # fmt: skip
+
+
+class EmbedRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    encoder: str | None = Field(
+        None, min_length=1, max_length=200, pattern=r"^[^\x00]+$", description="Its id; the active one's by default."
+    )
+
+
+@router.get("/encoders", responses=problems(400, 401, 403, 422, 503))
+def list_encoders(session: WithSession, _: Searcher) -> EncoderList:
+    """All encoders, and what their indexes hold."""
+    every = session.scalars(select(Encoder).order_by(Encoder.number)).all()
+    return EncoderList(encoders=[_view(session, encoder) for encoder in every])
+
+
+@router.post("/encoders", status_code=201, responses=problems(400, 401, 403, 409, 415, 422, 503))
+def register_encoder(
+    wanted: NewEncoder, session: WithSession, resources: WithResources, response: Response, _: Trainer
+) -> EncoderView:
+    """Register an encoder by its specification. Its index is built beside the active one."""
+    manifest = resources.embedder.describe(wanted.spec)
+    encoder = encoders.register(session, manifest)
+    jobs.ensure_embed_job(session, encoder)
+    response.headers["Location"] = f"/encoders/{encoder.encoder_id}"
+    return _view(session, encoder)
+
+
+@router.get("/encoders/{encoder_id}", responses=problems(400, 401, 403, 404, 422, 503))
+def read_encoder(encoder_id: Id, session: WithSession, _: Searcher) -> EncoderView:
+    """One encoder, and what its index holds."""
+    return _view(session, encoders.find(session, encoder_id))
+
+
+@router.post("/encoders/{encoder_id}/activate", responses=problems(400, 401, 403, 404, 409, 422, 503))
+def activate_encoder(encoder_id: Id, session: WithSession, _: Trainer) -> EncoderView:
+    """Let this encoder's index answer searches, if it covers at least what the active one covers."""
+    encoder = encoders.find(session, encoder_id)
+    encoders.activate(session, encoder)
+    return _view(session, encoder)
+
+
+@router.post("/embed", status_code=202, responses=ACCEPTED | problems(404))
+def embed(
+    wanted: EmbedRequest, session: WithSession, response: Response, caller: Trainer, key: IdempotencyHeader = None
+) -> JobView:
+    """Embed what an index lacks. Ingest does this by itself; there is one such job an encoder at a time."""
+    encoder = encoders.find(session, wanted.encoder) if wanted.encoder else encoders.active(session)
+    return accept(
+        session,
+        response,
+        caller,
+        key,
+        wanted.model_dump(),
+        lambda: jobs.ensure_embed_job(session, encoder, owner=caller.name),
+    )
+
+
+def _view(session: Session, encoder: Encoder) -> EncoderView:
+    coverage = encoders.coverage(session, encoder)
+    return EncoderView(
+        id=encoder.encoder_id,
+        name=encoder.name,
+        spec=encoder.spec,
+        content_hash=encoder.content_hash,
+        dimension=encoder.dimension,
+        has_text=encoder.has_text,
+        state=session.get_one(VectorIndex, encoder.number).state,
+        drawings=coverage.drawings,
+        indexed=coverage.indexed,
+        created_at=encoder.created_at,
+    )

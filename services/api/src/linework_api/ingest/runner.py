@@ -1,0 +1,215 @@
+"""The ingest job: read records, decode pictures in bounded children, write versions, set aside what is broken.
+
+Reading, decoding and writing overlap: while children decode some records, earlier ones are written.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import obstore
+import structlog
+from obstore.store import ObjectStore
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from linework_api.ingest import sources, writer
+from linework_api.ingest.formats import read
+from linework_api.ingest.sources import Source
+from linework_api.ingest.writer import Picture, Prepared
+from linework_core import corpus, encoders, store
+from linework_core.bounded import Decoded, Decoder, result_of
+from linework_core.db import transaction
+from linework_core.errors import UnreadableImage
+from linework_core.jobs import service as jobs
+from linework_core.jobs.runner import Run
+from linework_core.records import PackageRead, Passed, PatentRecord, Rejected
+from linework_core.settings import Settings
+from linework_core.tables import Package, SetAside
+
+log = structlog.get_logger()
+
+BATCH = 16  # records a transaction: long enough to spare commits, short enough to keep other writers waiting little
+AHEAD = 8  # records whose pictures are being decoded while the reader goes on
+
+
+@dataclass(slots=True)
+class Pending:
+    """A record whose pictures are on their way through the decoder."""
+
+    record: PatentRecord
+    digest: str
+    sheets: dict[int, tuple[str, "Future[Decoded]"]] = field(default_factory=dict)
+    cuts: dict[int, tuple[str, "Future[Decoded]"]] = field(default_factory=dict)
+
+
+Item = Pending | Rejected | Passed | PackageRead
+
+
+class Ingest:
+    """One run of one ingest job."""
+
+    def __init__(self, run: Run, settings: Settings, objects: ObjectStore, decoder: Decoder) -> None:
+        self.run = run
+        self.settings = settings
+        self.objects = objects
+        self.decoder = decoder
+        self.outcome: Counter[str] = Counter()
+
+    def __call__(self) -> dict[str, Any]:
+        """Ingest all of the source and return what became of its records. Raises Stopped between records."""
+        source, images = self._sources()
+        self.run.start_counting()
+        batch: list[Item] = []
+        seen = 0
+        for item in self._look_ahead(read(source, images=images)):
+            self.run.checkpoint()
+            seen += not isinstance(item, PackageRead)
+            batch.append(item)
+            if len(batch) >= BATCH:
+                self._write(source, batch)
+                batch = []
+        self._write(source, batch, total=seen)
+        self._discard_uploads()
+        return {"records": seen, **dict(sorted(self.outcome.items()))}
+
+    def _sources(self) -> tuple[Source, Source | None]:
+        params = self.run.params
+        if "uploads" in params:
+            uploads = params["uploads"]
+            opened = {name: sources.in_store(self.objects, up["key"], up["name"]) for name, up in uploads.items()}
+            return opened["file"], opened.get("images")
+        roots = None if params.get("trusted") else self.settings.ingest_roots
+        images = params.get("images")
+        return sources.resolve(params["uri"], roots), sources.resolve(images, roots) if images else None
+
+    def _look_ahead(self, items: Iterator[PatentRecord | Rejected | Passed | PackageRead]) -> Iterator[Item]:
+        """The items in order, with the pictures of the next few already being decoded."""
+        waiting: deque[Item] = deque()
+        for item in items:
+            waiting.append(self._begin(item) if isinstance(item, PatentRecord) else item)
+            if len(waiting) > AHEAD:
+                yield waiting.popleft()
+        yield from waiting
+
+    def _begin(self, record: PatentRecord) -> Pending | Rejected:
+        """Read a record's originals (its readers work only now) and send those that are new to be decoded."""
+        try:
+            sheets = {sheet.number: sheet.read() for sheet in record.sheets}
+            cuts = {cut.number: cut.read() for cut in record.drawings if cut.read}
+        except Exception as error:  # whatever a damaged archive raises: this record is broken, the next may not be
+            return Rejected(record.id, "unreadable-original", f"{type(error).__name__}: {error}")
+        hashes = {id(data): store.content_hash(data) for data in (*sheets.values(), *cuts.values())}
+        digest = writer.digest_of(record, [hashes[id(data)] for data in (*sheets.values(), *cuts.values())])
+        pending = Pending(record, digest)
+        if self._adds_nothing(pending):
+            return pending
+        for pictures, into in ((sheets, pending.sheets), (cuts, pending.cuts)):
+            for number, data in pictures.items():
+                store.put_once(self.objects, store.original_key(hashes[id(data)]), data)
+                into[number] = (hashes[id(data)], self.decoder.submit(data))
+        return pending
+
+    def _adds_nothing(self, pending: Pending) -> bool:
+        with transaction(self.run.engine) as session:
+            known = writer.newest_versions(session, [pending.record.id]).get(pending.record.id)
+            return writer.reason_to_skip(pending.record, pending.digest, known) is not None
+
+    def _prepare(self, pending: Pending) -> Prepared:
+        """Wait for the pictures and store their derivatives; what cannot be decoded is noted as broken."""
+        prepared = Prepared(pending.record, pending.digest)
+        for futures, into in ((pending.sheets, prepared.sheets), (pending.cuts, prepared.cuts)):
+            for number, (original, future) in futures.items():
+                try:
+                    decoded = result_of(future)
+                except UnreadableImage as error:
+                    name = f"{pending.record.id}, picture {number}"
+                    prepared.broken.append(Rejected(name, "unreadable-image", error.detail))
+                    continue
+                store.put_once(self.objects, store.derivative_key(decoded.hash), decoded.png)
+                into[number] = Picture(original, decoded.hash, decoded.original_size, decoded.size)
+        return prepared
+
+    def _write(self, source: Source, batch: list[Item], *, total: int | None = None) -> None:
+        """One transaction for a batch: versions, what was set aside, packages read, and the job's progress."""
+        ready = [self._prepare(item) if isinstance(item, Pending) else item for item in batch]
+        outcome: Counter[str] = Counter()
+        with self.run.transaction() as session:
+            versions = [item for item in ready if isinstance(item, Prepared)]
+            wrote = self._write_versions(session, versions, outcome)
+            broken = [rejected for version in versions for rejected in version.broken]
+            for item in (*ready, *broken):
+                if isinstance(item, Rejected):
+                    self._set_aside(session, source, item)
+                    outcome[f"set aside: {item.reason}"] += 1
+                elif isinstance(item, Passed):
+                    outcome[f"passed over: {item.reason}"] += 1
+                elif isinstance(item, PackageRead):
+                    self._note_package(session, item)
+            self._count(session, outcome, total)
+            if wrote:
+                for encoder in encoders.current(session):
+                    jobs.ensure_embed_job(session, encoder)
+        self.outcome += outcome
+
+    def _write_versions(self, session: Session, versions: list[Prepared], outcome: Counter[str]) -> bool:
+        if not versions:
+            return False
+        writer.lock(session)
+        newest = writer.newest_versions(session, [version.record.id for version in versions])
+        snapshot: int | None = None
+        for version in versions:
+            known = newest.get(version.record.id)
+            reason = writer.reason_to_skip(version.record, version.digest, known)
+            if reason is None and version.broken and known is not None and known.removed_in is None:
+                reason = "damaged"  # a damaged package never replaces one that is there
+            if reason is not None:
+                again = known is not None and known.job_id == self.run.job_id and reason == "unchanged"
+                outcome["added" if again else reason] += 1  # 'again': by this job, before it was interrupted
+                continue
+            snapshot = snapshot or corpus.next_snapshot(session)
+            outcome["added" if known is None else "corrected"] += 1
+            newest[version.record.id] = writer.add_version(session, version, known, self.run.job_id, snapshot)
+        return snapshot is not None
+
+    def _set_aside(self, session: Session, source: Source, rejected: Rejected) -> None:
+        row = insert(SetAside).values(
+            job_id=self.run.job_id, package=source.name, record=rejected.name, reason=rejected.reason,
+            detail=rejected.detail[:2000],
+        )  # fmt: skip
+        session.execute(row.on_conflict_do_nothing())
+
+    def _note_package(self, session: Session, package: PackageRead) -> None:
+        row = insert(Package).values(name=package.name, week=package.week, source="uspto", job_id=self.run.job_id)
+        session.execute(row.on_conflict_do_nothing())
+
+    def _count(self, session: Session, outcome: Counter[str], total: int | None) -> None:
+        done = outcome["added"] + outcome["corrected"]
+        failed = sum(count for what, count in outcome.items() if what.startswith("set aside"))
+        skipped = outcome.total() - done - failed
+        self.run.tell(session, total=total, done=done, skipped=skipped, failed=failed)
+
+    def _discard_uploads(self) -> None:
+        for upload in self.run.params.get("uploads", {}).values():
+            try:
+                obstore.delete(self.objects, upload["key"])
+            except FileNotFoundError:
+                continue
+
+
+def withdraw(run: Run) -> dict[str, Any]:
+    """Close a patent's open version. Doing it twice changes nothing."""
+    patent_id = run.params["withdraw"]
+    run.start_counting(total=1)
+    with run.transaction() as session:
+        writer.lock(session)
+        patent = corpus.open_patent(session, patent_id)
+        if patent is None:
+            run.tell(session, skipped=1)
+            return {"withdrawn": None}
+        snapshot = corpus.next_snapshot(session)
+        corpus.close_patent(session, patent, snapshot)
+        run.tell(session, done=1)
+    return {"withdrawn": patent_id, "snapshot": snapshot}

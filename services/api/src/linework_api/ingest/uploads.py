@@ -1,0 +1,112 @@
+"""Uploads, streamed into the object store: neither memory nor temporary disk grows with their size."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import obstore
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from obstore.store import ObjectStore
+
+from linework_core.errors import BadRequest, TooLarge, Unprocessable
+
+PARTS = ("file", "images")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An uploaded file, now an object under `key`."""
+
+    key: str
+    name: str
+    sha256: str
+
+
+class UploadReader:
+    """Reads one multipart request; `uploads` holds what it has stored, also when it fails midway."""
+
+    def __init__(self, store: ObjectStore, limit: int) -> None:
+        self.store = store
+        self.limit = limit
+        self.uploads: dict[str, Upload] = {}
+
+    async def read(self, request: Request) -> dict[str, Upload]:
+        """The parts 'file' and 'images'. Raises BadRequest, Unprocessable or TooLarge; keeps nothing then."""
+        try:
+            await self._read(request)
+            if "file" not in self.uploads:
+                raise Unprocessable("The form needs a part named 'file' with a file in it.")
+        except BaseException:
+            await run_in_threadpool(self.discard)
+            raise
+        return self.uploads
+
+    async def _read(self, request: Request) -> None:
+        _, options = parse_options_header(request.headers.get("content-type", ""))
+        if not options.get("boundary"):
+            raise BadRequest("The multipart request names no boundary.")
+        parser = PushMultipartParser(options["boundary"], max_segment_count=8, max_segment_size=self.limit + 1)
+        part: _Part | None = None
+        try:
+            async for chunk in request.stream():
+                for event in parser.parse(chunk):
+                    part = await self._take(part, event)
+            parser.close()
+        except MultipartError as error:
+            raise BadRequest(f"The multipart request is malformed: {error}") from None
+        finally:
+            if part is not None:
+                await part.writer.close()
+
+    async def _take(self, part: "_Part | None", event: MultipartSegment | bytearray | None) -> "_Part | None":
+        if isinstance(event, MultipartSegment):
+            return self._open(event)
+        if part is None:
+            return None
+        if event is None:
+            await part.writer.close()
+            self.uploads[part.field] = part.finished()
+            return None
+        part.size += len(event)
+        if part.size > self.limit:
+            self.uploads[part.field] = part.finished()  # so that it is discarded
+            raise TooLarge(f"An upload may have {self.limit:,} bytes; larger files are ingested by their URI.")
+        part.digest.update(event)
+        await part.writer.write(bytes(event))
+        return part
+
+    def _open(self, segment: MultipartSegment) -> "_Part":
+        if segment.name not in PARTS or not segment.filename:
+            raise Unprocessable("The form may have the files 'file' and 'images', and nothing else.")
+        if segment.name in self.uploads:
+            raise Unprocessable(f"The form has two parts named '{segment.name}'.")
+        key = f"uploads/{uuid.uuid4().hex}"
+        return _Part(segment.name, segment.filename, key, obstore.open_writer_async(self.store, key))
+
+    def discard(self) -> None:
+        """Delete what was stored; the request failed, or was one that came before."""
+        keys = [upload.key for upload in self.uploads.values()]
+        for key in keys:
+            try:
+                obstore.delete(self.store, key)
+            except FileNotFoundError:
+                continue
+
+
+@dataclass(slots=True)
+class _Part:
+    field: str
+    filename: str
+    key: str
+    writer: Any
+    size: int = 0
+    digest: Any = None
+
+    def __post_init__(self) -> None:
+        self.digest = hashlib.sha256()
+
+    def finished(self) -> Upload:
+        return Upload(self.key, self.filename.replace("\x00", "")[:200], self.digest.hexdigest())

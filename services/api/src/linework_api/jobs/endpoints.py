@@ -1,0 +1,114 @@
+"""Routes of jobs."""
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from linework_api import cursors
+from linework_api.auth import Caller, needs
+from linework_api.state import Resources, WithResources, WithSession
+from linework_core.db import transaction
+from linework_core.errors import NotFound, Unprocessable
+from linework_core.http import problems
+from linework_core.jobs import service
+from linework_core.jobs.service import JobView, State
+
+router = APIRouter(tags=["jobs"])
+AnyCaller = Annotated[Caller, Depends(needs(None))]
+POLL_SECONDS = 0.5
+
+
+class JobFilter(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["ingest", "embed", "enrich", "train", "evaluate"] | None = None
+    state: State | None = None
+    limit: int = Field(50, ge=1, le=500)
+    cursor: str | None = Field(None, max_length=500, description="`next` of the page before.")
+
+
+class JobPage(BaseModel):
+    jobs: list[JobView]
+    next: str | None
+
+
+@router.get("/jobs", responses=problems(400, 401, 403, 422, 503))
+def list_jobs(wanted: Annotated[JobFilter, Query()], session: WithSession, caller: AnyCaller) -> JobPage:
+    """Your jobs (an admin's: everyone's), the newest first."""
+    after = _position(wanted.cursor) if wanted.cursor else None
+    found = service.page(
+        session,
+        owner=caller.sees_jobs_of,
+        kind=wanted.kind,
+        state=wanted.state,
+        after=after,
+        limit=wanted.limit + 1,
+    )
+    shown = found[: wanted.limit]
+    more = len(found) > len(shown)
+    following = cursors.encode(shown[-1].created_at.isoformat(), shown[-1].id) if more else None
+    return JobPage(jobs=[JobView.of(job) for job in shown], next=following)
+
+
+def _position(cursor: str) -> tuple[dt.datetime, UUID]:
+    created_at, job_id = cursors.decode(cursor, 2)
+    try:
+        return dt.datetime.fromisoformat(created_at), UUID(job_id)
+    except (ValueError, TypeError, AttributeError):
+        raise Unprocessable("This cursor is none that we gave.") from None
+
+
+@router.get("/jobs/{job_id}", responses=problems(400, 401, 403, 404, 422, 503))
+def read_job(job_id: UUID, session: WithSession, caller: AnyCaller) -> JobView:
+    """How far a job is."""
+    return JobView.of(service.find(session, job_id, owner=caller.sees_jobs_of))
+
+
+@router.delete("/jobs/{job_id}", responses=problems(400, 401, 403, 404, 422, 503))
+def cancel_job(job_id: UUID, session: WithSession, caller: AnyCaller) -> JobView:
+    """Cancel: a waiting job at once, a running one within seconds. What it has done stays done."""
+    job = service.find(session, job_id, owner=caller.sees_jobs_of)
+    service.cancel(session, job)
+    return JobView.of(job)
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=EventSourceResponse,
+    responses={
+        200: {"description": "Server-sent events 'job', each with the job as data, until it has ended.",
+              "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **problems(400, 401, 403, 404, 422, 503),
+    },
+)  # fmt: skip
+async def follow_job(
+    job_id: UUID, request: Request, resources: WithResources, caller: AnyCaller
+) -> EventSourceResponse:
+    """A job as it goes on: an event whenever it changes, the last one when it has ended."""
+    first = await run_in_threadpool(_read, resources, job_id, caller)
+    return EventSourceResponse(_changes(first, resources, caller), ping=15)
+
+
+def _read(resources: Resources, job_id: UUID, caller: Caller) -> JobView:
+    with transaction(resources.engine) as session:
+        return JobView.of(service.find(session, job_id, owner=caller.sees_jobs_of))
+
+
+async def _changes(job: JobView, resources: Resources, caller: Caller) -> AsyncIterator[ServerSentEvent]:
+    yield ServerSentEvent(job.model_dump_json(), event="job")
+    while job.state in service.UNDONE:
+        await asyncio.sleep(POLL_SECONDS)
+        try:
+            now = await run_in_threadpool(_read, resources, job.id, caller)
+        except NotFound:
+            return
+        if now != job:
+            job = now
+            yield ServerSentEvent(job.model_dump_json(), event="job")

@@ -1,0 +1,93 @@
+"""Reading the corpus as it is now."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from linework_api.patents.schemas import CitationView, DrawingView, FigureView, PatentView, SheetView
+from linework_api.state import Resources
+from linework_core import store
+from linework_core.corpus import open_patent
+from linework_core.errors import NotFound
+from linework_core.imaging import LONG_SIDE
+from linework_core.tables import Citation, Drawing, Figure, Patent, Sheet
+
+
+def find_patent(session: Session, patent_id: str) -> Patent:
+    """Raises NotFound."""
+    patent = open_patent(session, patent_id)
+    if patent is None:
+        raise NotFound(f"There is no patent {patent_id}.")
+    return patent
+
+
+def read_patent(session: Session, patent_id: str) -> PatentView:
+    """A patent with its figures, citations, sheets and the ids of its drawings. Raises NotFound."""
+    patent = find_patent(session, patent_id)
+    sheets = _of(session, Sheet, patent, Sheet.number)
+    drawings = _of(session, Drawing, patent, Drawing.number)
+    facts = {name: getattr(patent, name) for name in PatentView.model_fields if hasattr(patent, name)}
+    facts["family"] = [dict(link) for link in patent.family]
+    return PatentView.model_validate(
+        facts
+        | {
+            "id": patent.patent_id,
+            "figures": [_view(FigureView, row) for row in _of(session, Figure, patent, Figure.ordinal)],
+            "citations": [_view(CitationView, row) for row in _of(session, Citation, patent, Citation.row_id)],
+            "sheets": [_view(SheetView, row, id=row.sheet_id) for row in sheets],
+            "drawings": [row.drawing_id for row in drawings],
+        }
+    )
+
+
+def _of(session: Session, table: Any, patent: Patent, order: Any) -> Sequence[Any]:
+    return session.scalars(select(table).where(table.patent_row == patent.row_id).order_by(order)).all()
+
+
+V = TypeVar("V", bound=BaseModel)
+
+
+def _view(view: type[V], row: Any, **more: Any) -> V:
+    fields = {name: getattr(row, name) for name in view.model_fields if name not in more}
+    return view.model_validate(fields | more)
+
+
+def find_drawing(session: Session, drawing_id: str) -> Drawing:
+    """Raises NotFound."""
+    wanted = select(Drawing).where(Drawing.drawing_id == drawing_id, Drawing.removed_in.is_(None))
+    drawing = session.scalars(wanted).one_or_none()
+    if drawing is None:
+        raise NotFound(f"There is no drawing {drawing_id}.")
+    return drawing
+
+
+def read_drawing(session: Session, drawing_id: str) -> DrawingView:
+    """A drawing with its figure where that is certain, and all its patent's figures else. Raises NotFound."""
+    drawing = find_drawing(session, drawing_id)
+    sheet = session.get_one(Sheet, drawing.sheet_row)
+    figure = session.get_one(Figure, drawing.figure_row) if drawing.figure_row else None
+    patent = session.get_one(Patent, drawing.patent_row)
+    candidates = [] if figure else _of(session, Figure, patent, Figure.ordinal)
+    picture = f"/drawings/{drawing.drawing_id}/image"
+    return _view(
+        DrawingView,
+        drawing,
+        id=drawing.drawing_id,
+        patent=drawing.patent_id,
+        sheet=sheet.sheet_id,
+        figure=_view(FigureView, figure) if figure else None,
+        candidates=[_view(FigureView, row) for row in candidates],
+        image=picture,
+        thumbnail=f"{picture}?size=128",
+    )
+
+
+def read_image(resources: Resources, drawing: Drawing, size: int | None) -> bytes:
+    """PNG bytes: the derivative, smaller from it, or larger from the original (never enlarged)."""
+    if size is None or size == LONG_SIDE:
+        return store.get(resources.store, store.derivative_key(drawing.derivative))
+    key = store.derivative_key(drawing.derivative) if size < LONG_SIDE else store.original_key(drawing.original)
+    return resources.decoder.thumbnail(store.get(resources.store, key), size)
