@@ -43,7 +43,7 @@ class Decoder:
 
     def submit(self, data: bytes) -> "Future[Decoded]":
         """Begin to decode; `result_of` waits for it."""
-        return self.pool.schedule(decode, args=(data,), timeout=self.seconds)  # type: ignore[no-any-return]
+        return self.pool.schedule(decode, args=(data,), timeout=self.seconds)
 
     def decode(self, data: bytes) -> Decoded:
         """Raises UnreadableImage, also for a picture that takes too long or too much memory."""
@@ -54,7 +54,7 @@ class Decoder:
         return result_of(self.pool.schedule(thumbnail, args=(data, long_side), timeout=self.seconds))
 
     def close(self) -> None:
-        self.pool.stop()
+        self.pool.stop()  # type: ignore[no-untyped-call]
         self.pool.join()
 
 

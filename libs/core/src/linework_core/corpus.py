@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from linework_core.tables import Corpus, Drawing, Embedding, Patent
@@ -30,11 +30,8 @@ def visible(table: Any, snapshot: int) -> ColumnElement[bool]:
 
 def open_patent(session: Session, patent_id: str) -> Patent | None:
     """The version that is true now, or None."""
-    return session.scalars(_open(patent_id)).one_or_none()
-
-
-def _open(patent_id: str) -> Select[tuple[Patent]]:
-    return select(Patent).where(Patent.patent_id == patent_id, Patent.removed_in.is_(None))
+    wanted = select(Patent).where(Patent.patent_id == patent_id, Patent.removed_in.is_(None))
+    return session.scalars(wanted).one_or_none()
 
 
 def close_patent(session: Session, patent: Patent, snapshot: int) -> None:
@@ -62,4 +59,4 @@ def carry_vectors_over(session: Session, old: Patent, new: Patent, snapshot: int
         WHERE d.patent_row = :new
         ON CONFLICT DO NOTHING""")
     result = session.execute(statement, {"old": old.row_id, "new": new.row_id, "snapshot": snapshot})
-    return result.rowcount  # type: ignore[attr-defined]
+    return int(result.rowcount)  # type: ignore[attr-defined]

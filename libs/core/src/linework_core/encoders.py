@@ -76,7 +76,8 @@ def active(session: Session) -> Encoder:
 
 def current(session: Session) -> list[Encoder]:
     """Encoders whose indexes ingest keeps up to date: the active, the ready and those being built, and the
-    one retired last, so that a rollback loses nothing."""
+    one retired last, so that a rollback loses nothing.
+    """
     states = select(Encoder).join(VectorIndex, VectorIndex.encoder == Encoder.number)
     kept = session.scalars(states.where(VectorIndex.state != "retired").order_by(Encoder.number)).all()
     retired = states.where(VectorIndex.state == "retired").order_by(VectorIndex.retired_at.desc()).limit(1)

@@ -101,9 +101,7 @@ async def _on_linework_error(_: Request, error: Exception) -> Response:
 
 async def _on_invalid_request(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = [
-        {"where": ".".join(str(part) for part in fault["loc"]), "what": fault["msg"]} for fault in error.errors()
-    ]
+    faults = [{"where": ".".join(str(part) for part in fault["loc"]), "what": fault["msg"]} for fault in error.errors()]
     detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults[:5])
     return problem_response(Unprocessable(detail, errors=faults[:50]))
 
@@ -157,4 +155,10 @@ class RequestContext:
         REQUESTS.labels(scope["method"], route, status).inc()
         SECONDS.labels(scope["method"], route).observe(seconds)
         if not route.startswith(("/health", "/metrics")):
-            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                ms=round(seconds * 1000, 1),
+            )

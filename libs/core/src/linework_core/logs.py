@@ -8,7 +8,7 @@ import structlog
 
 def configure(service: str, level: str = "INFO") -> None:
     """Send structlog's and the standard library's records to stderr as JSON lines that name the service."""
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,

@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from linework_core import logs
-from linework_core.settings import Settings, get_settings
+from linework_core.settings import get_settings
 
 log = structlog.get_logger()
 
@@ -71,11 +71,11 @@ def nudge(kind: str, job_id: UUID) -> None:
         log.warning("nudge_not_sent", kind=kind, job_id=str(job_id), error=str(error))
 
 
-def get_redis(*, timeout: float = 2.0) -> "Redis[bytes]":
+def get_redis(*, timeout: float = 2.0) -> Redis:
     """A client of the configured Redis."""
     return Redis.from_url(get_settings().redis_url, socket_timeout=timeout, socket_connect_timeout=timeout)
 
 
 def waiting(kind: str) -> int:
     """How many nudges lie unread in a queue. Raises RedisError."""
-    return int(get_redis().llen(kind))  # type: ignore[arg-type]
+    return int(get_redis().llen(kind))

@@ -140,7 +140,8 @@ class Citation(Base):
 
 class Filterable:
     """What a search filters by. It stands beside drawings and beside vectors, so that a filtered scan
-    of either needs no join."""
+    of either needs no join.
+    """
 
     patent_id: Mapped[str]
     office: Mapped[str]

@@ -34,7 +34,11 @@ def live() -> Liveness:
 @router.get("/ready", responses={503: {"model": Readiness, "description": "A part is down; it says which."}})
 def ready(resources: WithResources, response: Response) -> Readiness:
     """Postgres (and its schema), Redis and the embedder answer."""
-    checks: dict[str, Callable[[Resources], None]] = {"postgres": _postgres, "redis": _redis, "embedder": _embedder}
+    checks: dict[str, Callable[[Resources], None]] = {
+        "postgres": _postgres,
+        "redis": _redis,
+        "embedder": _embedder,
+    }
     parts = {name: _ask(check, resources) for name, check in checks.items()}
     ok = all(state == "ok" for state in parts.values())
     response.status_code = 200 if ok else 503

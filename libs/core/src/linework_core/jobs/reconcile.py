@@ -9,7 +9,7 @@ from linework_core import encoders
 from linework_core.db import transaction
 from linework_core.jobs import service
 from linework_core.queues import nudge, waiting
-from linework_core.tables import Drawing, EmbedFailure, Embedding, Encoder
+from linework_core.tables import Drawing, Embedding, EmbedFailure, Encoder
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ def plan_embedding(session: Session) -> None:
             service.ensure_embed_job(session, encoder)
 
 
-def lacking(encoder: Encoder) -> Select[tuple[int]]:
+def lacking(encoder: Encoder) -> Select[int]:
     """Row ids of open drawings without a vector of this encoder, but for those that wait after a failure."""
     embedded = exists().where(Embedding.encoder == encoder.number, Embedding.drawing_row == Drawing.row_id)
     paused = exists().where(

@@ -100,7 +100,8 @@ class Run:
 
 def run_job(job_id: UUID, handler: Handler, *, engine: Engine | None = None) -> None:
     """Take the job's lease, run its handler, and write down how it ended. Does nothing if the job is taken,
-    done or not yet due; so a nudge may come twice, or late."""
+    done or not yet due; so a nudge may come twice, or late.
+    """
     engine = engine or get_engine()
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     with structlog.contextvars.bound_contextvars(job_id=str(job_id)):

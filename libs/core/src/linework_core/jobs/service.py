@@ -77,7 +77,13 @@ def find(session: Session, job_id: UUID, *, owner: str | None) -> Job:
 
 
 def page(
-    session: Session, *, owner: str | None, kind: str | None, state: str | None, after: tuple[dt.datetime, UUID] | None, limit: int
+    session: Session,
+    *,
+    owner: str | None,
+    kind: str | None,
+    state: str | None,
+    after: tuple[dt.datetime, UUID] | None,
+    limit: int,
 ) -> Sequence[Job]:
     """Jobs, the newest first, after the one at (created_at, id)."""
     wanted: list[ColumnElement[bool]] = []

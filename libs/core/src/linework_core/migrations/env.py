@@ -1,8 +1,9 @@
 """Alembic's environment: one connection, one transaction, one migration at a time."""
 
 from alembic import context
-from linework_core.tables import Base
 from sqlalchemy import create_engine, pool, text
+
+from linework_core.tables import Base
 
 ONE_AT_A_TIME = 7_117_001  # advisory lock: services that start together migrate one after the other
 

@@ -1,6 +1,7 @@
 """What is loaded: 'nothing found' is worth only as much as this."""
 
 import datetime as dt
+import itertools
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -68,7 +69,7 @@ def read_corpus(session: WithSession, _: Annotated[Caller, Depends(needs("search
         offices=offices,
         weeks=[week for week in weeks if week is not None],
         gaps=gaps([week for week in weeks if week is not None]),
-        set_aside={reason: number for reason, number in session.execute(reasons)},
+        set_aside=dict(session.execute(reasons).tuples().all()),
         indexes=_indexes(session),
     )
 
@@ -76,7 +77,7 @@ def read_corpus(session: WithSession, _: Annotated[Caller, Depends(needs("search
 def gaps(weeks: list[dt.date]) -> list[Gap]:
     """Runs of missing weeks in a sorted list of weekly dates."""
     found = []
-    for before, after in zip(weeks, weeks[1:], strict=False):
+    for before, after in itertools.pairwise(weeks):
         missing = (after - before).days // 7 - 1
         if missing > 0:
             found.append(Gap(first=before + WEEK, last=before + WEEK * missing, weeks=missing))

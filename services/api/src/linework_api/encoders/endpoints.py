@@ -55,7 +55,11 @@ class EmbedRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     encoder: str | None = Field(
-        None, min_length=1, max_length=200, pattern=r"^[^\x00]+$", description="Its id; the active one's by default."
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00]+$",
+        description="Its id; the active one's by default.",
     )
 
 
@@ -94,7 +98,11 @@ def activate_encoder(encoder_id: Id, session: WithSession, _: Trainer) -> Encode
 
 @router.post("/embed", status_code=202, responses=ACCEPTED | problems(404))
 def embed(
-    wanted: EmbedRequest, session: WithSession, response: Response, caller: Trainer, key: IdempotencyHeader = None
+    wanted: EmbedRequest,
+    session: WithSession,
+    response: Response,
+    caller: Trainer,
+    key: IdempotencyHeader = None,
 ) -> JobView:
     """Embed what an index lacks. Ingest does this by itself; there is one such job an encoder at a time."""
     encoder = encoders.find(session, wanted.encoder) if wanted.encoder else encoders.active(session)

@@ -13,7 +13,7 @@ from linework_api.ingest.uploads import UploadReader
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.state import Resources, WithResources
 from linework_core.db import transaction
-from linework_core.errors import UnsupportedMediaType, Unprocessable
+from linework_core.errors import Unprocessable, UnsupportedMediaType
 from linework_core.http import problems
 from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
@@ -28,7 +28,9 @@ class IngestRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     uri: str = Field(min_length=1, max_length=2000, description="file:// or s3://; a package, a tar, a JSON, a folder")
-    images: str | None = Field(None, min_length=1, max_length=2000, description="where a JSON's images are: tar or folder")
+    images: str | None = Field(
+        None, min_length=1, max_length=2000, description="where a JSON's images are: tar or folder"
+    )
 
 
 BODY = {
@@ -50,9 +52,7 @@ BODY = {
 }
 
 
-@router.post(
-    "/ingest", status_code=202, responses=ACCEPTED | problems(404), openapi_extra={"requestBody": BODY}
-)
+@router.post("/ingest", status_code=202, responses=ACCEPTED | problems(404), openapi_extra={"requestBody": BODY})
 async def ingest(
     request: Request,
     response: Response,
@@ -99,7 +99,12 @@ async def _named(request: Request, resources: Resources) -> dict[str, Any]:
 
 
 def _accept(
-    resources: Resources, response: Response, caller: Caller, key: str | None, asked: Any, params: dict[str, Any]
+    resources: Resources,
+    response: Response,
+    caller: Caller,
+    key: str | None,
+    asked: Any,
+    params: dict[str, Any],
 ) -> JobView:
     with transaction(resources.engine) as session:
         made = []

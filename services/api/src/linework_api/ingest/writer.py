@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -11,6 +12,8 @@ from sqlalchemy.orm import Session
 from linework_core import corpus
 from linework_core.records import PatentRecord, Rejected
 from linework_core.tables import Citation, Corpus, Drawing, Figure, Patent, Sheet
+
+Row = TypeVar("Row", Sheet, Drawing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ class Picture:
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A record whose pictures have been read: by sheet number, and by drawing number where a source cuts.
-    `broken` names those that could not be; the rest of the patent is searchable all the same."""
+    `broken` names those that could not be; the rest of the patent is searchable all the same.
+    """
 
     record: PatentRecord
     digest: str
@@ -84,8 +88,10 @@ def add_version(session: Session, prepared: Prepared, known: Patent | None, job_
 
 def _patent(prepared: Prepared, job_id: UUID, snapshot: int) -> Patent:
     record = prepared.record
-    plain = ("office number kind title granted filed priority locarno locarno_edition claim application"
-             " hague extra source").split()  # fmt: skip
+    plain = (
+        *("office", "number", "kind", "title", "claim", "application", "hague", "extra", "source"),
+        *("granted", "filed", "priority", "locarno", "locarno_edition"),
+    )
     return Patent(
         patent_id=record.id,
         digest=prepared.digest,
@@ -140,9 +146,7 @@ def _add_drawings(
         session.add(drawing)
 
 
-def _keep_drawings(
-    session: Session, patent: Patent, before: Patent, figures: dict[str, Figure], snapshot: int
-) -> None:
+def _keep_drawings(session: Session, patent: Patent, before: Patent, figures: dict[str, Figure], snapshot: int) -> None:
     """Give the new version the old one's sheets and drawings; figures are linked anew by their numbers."""
     statement = select(Drawing, Sheet, Figure.number).join(Sheet, Sheet.row_id == Drawing.sheet_row)
     statement = statement.outerjoin(Figure, Figure.row_id == Drawing.figure_row)
@@ -157,7 +161,7 @@ def _keep_drawings(
         session.add(drawing)
 
 
-def _copy(row: Sheet | Drawing, **changed: object) -> "Sheet | Drawing":
+def _copy(row: Row, **changed: object) -> Row:
     columns = [column.key for column in type(row).__table__.columns if column.key != "row_id"]
     return type(row)(**{name: getattr(row, name) for name in columns} | changed)
 

@@ -35,7 +35,12 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 
 
 def accept(
-    session: Session, response: Response, caller: Caller, key: str | None, request: Any, make: Callable[[], Job]
+    session: Session,
+    response: Response,
+    caller: Caller,
+    key: str | None,
+    request: Any,
+    make: Callable[[], Job],
 ) -> JobView:
     """Make the job, or find the one that this Idempotency-Key made before, and set `Location`.
 

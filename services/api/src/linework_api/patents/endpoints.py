@@ -48,7 +48,10 @@ def read_drawing(drawing_id: Id, session: WithSession, response: Response, _: Se
     response_class=Response,
     responses=READ
     | {
-        200: {"description": "PNG.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
+        200: {
+            "description": "PNG.",
+            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        },
         304: {"description": "Not changed."},
     },
 )
@@ -67,7 +70,11 @@ def read_image(
     if (unchanged := _revalidate(response, tag, if_none_match)) is not None:
         return unchanged
     picture = service.read_image(resources, drawing, size)
-    return Response(picture, media_type="image/png", headers=dict(response.headers) | {"Content-Length": str(len(picture))})
+    return Response(
+        picture,
+        media_type="image/png",
+        headers=dict(response.headers) | {"Content-Length": str(len(picture))},
+    )
 
 
 def _revalidate(response: Response, tag: str, if_none_match: str | None) -> Response | None:
@@ -91,5 +98,10 @@ def withdraw_patent(
     service.find_patent(session, patent_id)
     params = {"withdraw": patent_id}
     return accept(
-        session, response, caller, key, params, lambda: jobs.create(session, "ingest", params, owner=caller.name)
+        session,
+        response,
+        caller,
+        key,
+        params,
+        lambda: jobs.create(session, "ingest", params, owner=caller.name),
     )

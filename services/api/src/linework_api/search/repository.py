@@ -132,15 +132,11 @@ def drawing_at(session: Session, drawing_id: str, snapshot: int) -> Drawing | No
 
 def patent_at(session: Session, patent_id: str, snapshot: int) -> Patent | None:
     """The version of a patent that is true at the snapshot."""
-    return session.scalars(
-        select(Patent).where(Patent.patent_id == patent_id, visible(Patent, snapshot))
-    ).one_or_none()
+    return session.scalars(select(Patent).where(Patent.patent_id == patent_id, visible(Patent, snapshot))).one_or_none()
 
 
 def drawings_of(session: Session, patent: Patent) -> Sequence[Drawing]:
-    return session.scalars(
-        select(Drawing).where(Drawing.patent_row == patent.row_id).order_by(Drawing.number)
-    ).all()
+    return session.scalars(select(Drawing).where(Drawing.patent_row == patent.row_id).order_by(Drawing.number)).all()
 
 
 def vectors_of(session: Session, encoder: Encoder, drawings: Sequence[Drawing], snapshot: int) -> dict[int, Any]:
@@ -158,9 +154,7 @@ def family_of(session: Session, patent_id: str, snapshot: int) -> frozenset[str]
     true_now = visible(Patent, snapshot)
     start = select(Patent.patent_id, Patent.family_keys).where(Patent.patent_id == patent_id, true_now)
     family = start.cte("family", recursive=True)
-    kin = select(Patent.patent_id, Patent.family_keys).join(
-        family, Patent.family_keys.overlap(family.c.family_keys)
-    )
+    kin = select(Patent.patent_id, Patent.family_keys).join(family, Patent.family_keys.overlap(family.c.family_keys))
     family = family.union(kin.where(true_now))
     return frozenset(session.scalars(select(family.c.patent_id))) | {patent_id}
 

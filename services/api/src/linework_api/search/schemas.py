@@ -20,7 +20,9 @@ class Filters(BaseModel):
     after: dt.date | None = Field(None, description="Only drawings dated on this day or later.")
     date_basis: DateBasis = Field("granted", description="Which of a patent's dates `before` and `after` mean.")
     locarno: list[Class] = Field(
-        [], max_length=50, description="Locarno class ('14') or subclass ('14-02'), or another source's class; any of them."
+        [],
+        max_length=50,
+        description="Locarno class ('14') or subclass ('14-02'), or another source's class; any of them.",
     )
     office: list[Word] = Field([], max_length=50, description="Offices ('US'); any of them.")
 

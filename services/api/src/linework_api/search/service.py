@@ -113,9 +113,7 @@ class SearchService:
 
     def _hits(self, found: list[Found]) -> list[Hit]:
         details = repository.details(self.session, (one.drawing_row for one in found))
-        return [
-            _hit(rank, one.score, *details[one.drawing_row]) for rank, one in enumerate(found, start=1)
-        ]
+        return [_hit(rank, one.score, *details[one.drawing_row]) for rank, one in enumerate(found, start=1)]
 
 
 def _name(encoder: Encoder) -> EncoderName:

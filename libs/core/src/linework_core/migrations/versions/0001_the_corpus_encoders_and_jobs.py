@@ -54,9 +54,7 @@ def upgrade() -> None:
         sa.Column("dimension", sa.Integer(), nullable=False),
         sa.Column("has_text", sa.Boolean(), nullable=False),
         sa.Column("detail", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
-        sa.Column(
-            "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("content_hash"),
         sa.UniqueConstraint("encoder_id"),
@@ -76,19 +74,13 @@ def upgrade() -> None:
         sa.Column("error", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("cancel_requested", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
-        sa.Column(
-            "not_before", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("not_before", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("lease_holder", sa.String(), nullable=True),
         sa.Column("lease_until", postgresql.TIMESTAMP(timezone=True), nullable=True),
-        sa.Column(
-            "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("started_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("finished_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="job_state"
-        ),
+        sa.CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="job_state"),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("jobs_by_time", "jobs", ["created_at", "id"], unique=False)
@@ -112,9 +104,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("request", sa.String(), nullable=False),
         sa.Column("job_id", sa.Uuid(), nullable=False),
-        sa.Column(
-            "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
             ["job_id"],
             ["jobs.id"],
@@ -125,9 +115,7 @@ def upgrade() -> None:
         "indexes",
         sa.Column("encoder", sa.SmallInteger(), nullable=False),
         sa.Column("state", sa.String(), server_default="building", nullable=False),
-        sa.Column(
-            "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("activated_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("retired_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.CheckConstraint("state IN ('building', 'ready', 'active', 'retired')", name="index_state"),
@@ -149,9 +137,7 @@ def upgrade() -> None:
         sa.Column("week", sa.Date(), nullable=True),
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("counts", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
-        sa.Column(
-            "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
             ["job_id"],
             ["jobs.id"],
@@ -202,9 +188,7 @@ def upgrade() -> None:
         "searches",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
-        sa.Column(
-            "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("request", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("encoder", sa.SmallInteger(), nullable=False),
         sa.Column("snapshot", sa.BigInteger(), nullable=False),
@@ -224,9 +208,7 @@ def upgrade() -> None:
         sa.Column("record", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("detail", sa.String(), nullable=False),
-        sa.Column(
-            "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
             ["job_id"],
             ["jobs.id"],
@@ -390,9 +372,7 @@ def downgrade() -> None:
     op.drop_index("indexes_one_active", table_name="indexes", postgresql_where=sa.text("state = 'active'"))
     op.drop_table("indexes")
     op.drop_table("idempotency_keys")
-    op.drop_index(
-        "jobs_undone", table_name="jobs", postgresql_where=sa.text("state IN ('queued', 'running')")
-    )
+    op.drop_index("jobs_undone", table_name="jobs", postgresql_where=sa.text("state IN ('queued', 'running')"))
     op.drop_index(
         "jobs_one_embed_per_encoder",
         table_name="jobs",
