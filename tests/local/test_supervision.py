@@ -93,9 +93,7 @@ def stack(server_folder: Path) -> Iterator[Supervised]:
 
 @pytest.mark.parametrize("name", ["sleeper", "redis", "postgres"])
 def test_a_killed_process_comes_back_with_its_data(stack: Supervised, name: str) -> None:
-    stack.sql(
-        "CREATE TABLE IF NOT EXISTS kept (at timestamptz DEFAULT now()); INSERT INTO kept DEFAULT VALUES"
-    )
+    stack.sql("CREATE TABLE IF NOT EXISTS kept (at timestamptz DEFAULT now()); INSERT INTO kept DEFAULT VALUES")
     rows = stack.sql("SELECT * FROM kept")
     with Client.from_url(stack.redis.url) as client:
         client.set("kept", name)

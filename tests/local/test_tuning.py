@@ -24,9 +24,7 @@ def test_postgres_leaves_room_for_the_services_on_every_machine(memory_gb: float
 
 
 def test_a_larger_machine_gets_larger_buffers_up_to_four_gigabytes() -> None:
-    sizes = [
-        megabytes(tuning(Machine(n * GB, 2, 64 * MB))["shared_buffers"]) for n in (1, 2, 4, 8, 16, 32, 64)
-    ]
+    sizes = [megabytes(tuning(Machine(n * GB, 2, 64 * MB))["shared_buffers"]) for n in (1, 2, 4, 8, 16, 32, 64)]
     assert sizes == sorted(sizes)
     assert (sizes[0], sizes[-1]) == (128, 4096)
 

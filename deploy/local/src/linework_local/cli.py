@@ -3,7 +3,8 @@
 import datetime as dt
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from linework_local import demo as sample
 from linework_local.errors import StackError
 from linework_local.home import Home
 from linework_local.stack import Stack
@@ -36,7 +38,9 @@ def up(
     """Start the stack and return when it is ready."""
     stack = Stack(Home.at(home), port)
     _told(stack, lambda: stack.up(timeout))
-    console.print(f"Linework is ready: [bold]{stack.address}[/] (the API's pages: {stack.address}/docs)")
+    console.print(
+        f"Linework is ready: [bold]{stack.gateway.address}[/] (the API's pages: {stack.gateway.address}/docs)"
+    )
 
 
 @app.command()
@@ -59,10 +63,10 @@ def status(home: HomeOption = DEFAULT_HOME, port: PortOption = DEFAULT_PORT) -> 
         console.print("Nothing is running.")
         raise typer.Exit(1)
     console.print(table)
-    if reason := stack.not_ready():
+    if reason := stack.gateway.not_ready():
         console.print(f"[red]Not ready:[/] {escape(reason)}", soft_wrap=True)
         raise typer.Exit(1)
-    console.print(f"Ready: [bold]{stack.address}[/]")
+    console.print(f"Ready: [bold]{stack.gateway.address}[/]")
 
 
 @app.command()
@@ -80,12 +84,35 @@ def logs(
     os.execv(tail, [tail, "-n", str(lines), *(["-F"] if follow else []), *map(str, files)])
 
 
-def _told(stack: Stack, act: Callable[[], T]) -> T:
+@app.command()
+def demo(home: HomeOption = DEFAULT_HOME, port: PortOption = DEFAULT_PORT) -> None:
+    """Start the stack, load a sample corpus, and search it. The stack stays up."""
+    stack = Stack(Home.at(home), port)
+    _told(stack, stack.up)
+    _told(stack, lambda: sample.write_corpus(stack.home.demo), "Drawing a sample corpus")
+    with _complaints():
+        sample.load(stack.gateway, stack.home.demo, console)
+        query = sample.newest_query(stack.home.demo)
+        answer = stack.gateway.search(patent=query.patent, before=query.before, limit=10)
+    console.print(sample.table_of(answer, query))
+    address = stack.gateway.address
+    console.print(f"Linework goes on at [bold]{address}[/] (the API's pages: {address}/docs). Try:")
+    console.print(f"  curl '{address}/search?patent={query.patent}&before={query.before}'", soft_wrap=True)
+    console.print("make down stops it.")
+
+
+def _told(stack: Stack, act: Callable[[], T], first: str = "…") -> T:
     """Do it while a spinner tells what goes on; without a terminal, each step is a line."""
+    with _complaints(), console.status(first) as spinner:
+        stack.say = spinner.update if console.is_terminal else partial(console.print, soft_wrap=True)
+        return act()
+
+
+@contextmanager
+def _complaints() -> Iterator[None]:
+    """What goes wrong is said in a sentence, without a traceback."""
     try:
-        with console.status("…") as spinner:
-            stack.say = spinner.update if console.is_terminal else partial(console.print, soft_wrap=True)
-            return act()
+        yield
     except StackError as error:
         console.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         if error.hint:

@@ -117,7 +117,5 @@ def _make_private(folder: Path) -> None:
     """Everybody can make folders in the temporary one: take only our own, so that nobody lends us theirs."""
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise StackError(
-            f"{folder} belongs to somebody else.", "Remove it, or set LINEWORK_HOME to another folder."
-        )
+        raise StackError(f"{folder} belongs to somebody else.", "Remove it, or set LINEWORK_HOME to another folder.")
     folder.chmod(0o700)

@@ -100,9 +100,7 @@ class Postgres:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                psycopg.connect(
-                    host=str(self.sockets), user=USER, dbname="postgres", connect_timeout=5
-                ).close()
+                psycopg.connect(host=str(self.sockets), user=USER, dbname="postgres", connect_timeout=5).close()
                 return
             except psycopg.OperationalError as error:
                 if time.monotonic() > deadline:
@@ -119,9 +117,7 @@ class Postgres:
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
 
     def _connect(self, database: str) -> psycopg.Connection:
-        return psycopg.connect(
-            host=str(self.sockets), user=USER, dbname=database, autocommit=True, connect_timeout=5
-        )
+        return psycopg.connect(host=str(self.sockets), user=USER, dbname=database, autocommit=True, connect_timeout=5)
 
     def _initdb(self) -> None:
         """Make the folder under another name first: one that was interrupted is not taken for a good one."""

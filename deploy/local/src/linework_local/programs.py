@@ -34,9 +34,7 @@ class Plan:
     def make(cls, home: Home, port: int, settings: Settings | None = None) -> "Plan":
         settings = settings or Settings()
         given = settings.model_fields_set
-        postgres = (
-            None if "database_url" in given else Postgres(home.postgres_data, home.postgres_socket_folder)
-        )
+        postgres = None if "database_url" in given else Postgres(home.postgres_data, home.postgres_socket_folder)
         redis = None if "redis_url" in given else Redis(home.redis_data, home.redis_socket)
         roots = [*settings.ingest_roots, home.inbox.as_uri(), home.demo.as_uri()]
         extra = {
@@ -63,9 +61,7 @@ class Plan:
     @property
     def identity(self) -> str:
         """All settings of the processes. Two stacks of the same identity need no restart between them."""
-        return json.dumps(
-            [self.settings.model_dump(mode="json"), dict(self.extra)], sort_keys=True, default=str
-        )
+        return json.dumps([self.settings.model_dump(mode="json"), dict(self.extra)], sort_keys=True, default=str)
 
     def programs(self, machine: Machine) -> list[Program]:
         """In the order in which they start."""
@@ -95,9 +91,7 @@ class Plan:
             Program("api", _uvicorn("linework_api", *gateway), environment=one_thread),
             Program(
                 "ingest",
-                _celery(
-                    "linework_api", "worker", "-Q", "ingest", "-P", "threads", "-c", "2", "-n", "ingest@local"
-                ),
+                _celery("linework_api", "worker", "-Q", "ingest", "-P", "threads", "-c", "2", "-n", "ingest@local"),
                 environment=one_thread,
             ),
             Program(
@@ -105,9 +99,7 @@ class Plan:
                 _celery("linework_embedder", "worker", "-Q", "embed", "-P", "solo", "-n", "embed@local"),
                 environment=threads,
             ),
-            Program(
-                "beat", _celery("linework_api", "beat", "-s", schedule, "--pidfile="), environment=one_thread
-            ),
+            Program("beat", _celery("linework_api", "beat", "-s", schedule, "--pidfile="), environment=one_thread),
         ]
 
 

@@ -1,7 +1,6 @@
 """The stack as a whole: up, down, and how it is."""
 
 import fcntl
-import os
 import socket
 import subprocess
 import sys
@@ -10,9 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import httpx
-
 from linework_local.errors import StackError
+from linework_local.gateway import Gateway
 from linework_local.home import Home
 from linework_local.machine import Machine
 from linework_local.programs import Plan
@@ -29,10 +27,7 @@ class Stack:
         self.port = port
         self.say = say
         self.supervisor = Supervisor(home)
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        self.gateway = Gateway(f"http://127.0.0.1:{port}")
 
     def up(self, seconds: float = 120.0) -> None:
         """Start what is not running and return when the gateway says that it is ready.
@@ -49,7 +44,7 @@ class Stack:
                 self.supervisor.stop()
             if not self.supervisor.running:
                 self._start(plan, machine, conf)
-            elif self.not_ready() is None:
+            elif self.gateway.not_ready() is None:
                 return
             self._prepare_servers(plan)
             self.supervisor.start_programs()
@@ -69,16 +64,6 @@ class Stack:
     def processes(self) -> list[Process]:
         return self.supervisor.processes() if self.supervisor.running else []
 
-    def not_ready(self) -> str | None:
-        """Why the gateway is not ready, in its own words; None when it is."""
-        try:
-            answer = httpx.get(f"{self.address}/health/ready", timeout=10)
-        except httpx.ConnectError:
-            return "the gateway does not listen yet"
-        except httpx.HTTPError as error:
-            return f"the gateway does not answer ({error})"
-        return None if answer.status_code == 200 else _reason(answer)
-
     def _start(self, plan: Plan, machine: Machine, conf: str) -> None:
         _check_port(self.port)
         self.say("Starting the servers")
@@ -86,10 +71,8 @@ class Stack:
             plan.postgres.prepare(machine)
         self.home.remove_run()  # what a crash has left
         self.home.create()
-        with os.fdopen(
-            os.open(self.home.supervisor_conf, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
-        ) as file:
-            file.write(conf)
+        self.home.supervisor_conf.touch(mode=0o600)
+        self.home.supervisor_conf.write_text(conf)
         self.supervisor.start(plan.environment)
 
     def _prepare_servers(self, plan: Plan) -> None:
@@ -107,7 +90,7 @@ class Stack:
     def _wait_until_ready(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         reason, fallen = "", set[str]()
-        while (now := self.not_ready()) is not None:
+        while (now := self.gateway.not_ready()) is not None:
             if now != reason:
                 self.say(f"Waiting: {now}")
                 reason = now
@@ -147,12 +130,3 @@ def _check_port(port: int) -> None:
                 f"Port {port} cannot be used: {error.strerror}.",
                 f"Choose another: LINEWORK_PORT={port + 1} make up",
             ) from error
-
-
-def _reason(answer: httpx.Response) -> str:
-    """What a problem document says, or the beginning of whatever else came."""
-    try:
-        problem = answer.json()
-        return str(problem["detail"])
-    except (ValueError, KeyError, TypeError):
-        return f"{answer.status_code} {answer.text[:200]}"

@@ -151,9 +151,7 @@ class Supervisor:
 
 def _section(name: str, lines: Mapping[str, object]) -> str:
     # '%' begins an expansion in supervisord's files
-    body = "".join(
-        f"{key} = {str(value).replace('%', '%%')}\n" for key, value in lines.items() if value != ""
-    )
+    body = "".join(f"{key} = {str(value).replace('%', '%%')}\n" for key, value in lines.items() if value != "")
     return f"[{name}]\n{body}"
 
 
