@@ -1,0 +1,109 @@
+"""Any CLIP-like model of open_clip, with its text tower: `open_clip:NAME/PRETRAINED`."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from linework_vision import torchvision_gap  # noqa: F401  # before open_clip
+from linework_vision.encoder import Encoder
+from linework_vision.errors import BadSpec, WeightsUnavailable
+from linework_vision.identity import make_manifest
+from linework_vision.pictures import Preprocessing
+from linework_vision.registry import Precision
+from linework_vision.spec import Spec
+from linework_vision.torch_encoder import TorchEncoder, check_device, feature_dimension, weights_digest
+
+import open_clip  # isort: skip
+
+SCHEMES = ("local-dir:", "hf-hub:")
+
+
+class ImageTower(nn.Module):
+    """The image side of a CLIP model as a plain module: normalised pictures to features."""
+
+    def __init__(self, clip: Any) -> None:
+        super().__init__()
+        self.clip = clip
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        features: Tensor = self.clip.encode_image(pictures)
+        return features
+
+
+def load_open_clip(spec: Spec, device: str, precision: Precision) -> Encoder:
+    """Raises BadSpec, WeightsUnavailable. No options."""
+    spec.allow(())
+    check_device(device)
+    name, pretrained = split_name(spec.name)
+    clip, tokenizer = _create(name, pretrained)
+    preprocessing = preprocessing_of(clip)
+    net = ImageTower(clip)
+
+    def texts(batch: list[str], on: torch.device) -> Tensor:
+        features: Tensor = clip.encode_text(tokenizer(batch).to(on))
+        return features
+
+    manifest = make_manifest(
+        name=_display_name(name, pretrained),
+        spec=spec.text,
+        dimension=feature_dimension(net, preprocessing),
+        precision=precision,
+        recipe={
+            "library": "open_clip",
+            "architecture": "local" if name.startswith(SCHEMES) else name,
+            "context_length": int(tokenizer.context_length),
+            "preprocessing": preprocessing.model_dump(mode="json"),
+        },
+        weights=weights_digest(clip),
+        has_text=True,
+    )
+    return TorchEncoder(manifest, net, preprocessing, device=device, precision=precision, text_tower=texts)
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """Model and weights of `NAME/PRETRAINED`, where PRETRAINED is a tag or a path. Raises BadSpec."""
+    if name.startswith(SCHEMES):
+        return name, None
+    model, _, pretrained = name.partition("/")
+    if model not in open_clip.list_models():
+        raise BadSpec(f"open_clip knows no model '{model}'.")
+    if not pretrained:
+        raise BadSpec(f"Name the weights too: open_clip:{model}/TAG or open_clip:{model}//path/to/file.")
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if pretrained not in tags and not Path(pretrained).is_file():
+        raise WeightsUnavailable(f"'{pretrained}' is neither a file here nor one of {model}'s weights: {tags}.")
+    return model, pretrained
+
+
+def preprocessing_of(clip: Any) -> Preprocessing:
+    """The model's own size, mean, standard deviation and interpolation; its way to crop or squash is not followed."""
+    config = clip.visual.preprocess_cfg
+    size = config["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    return Preprocessing(
+        height=height, width=width, interpolation=config["interpolation"], mean=config["mean"], std=config["std"]
+    )
+
+
+def _create(name: str, pretrained: str | None) -> tuple[Any, Any]:
+    try:
+        clip = open_clip.create_model(name, pretrained=pretrained, device="cpu", require_pretrained=True)
+        return clip.eval(), open_clip.get_tokenizer(name)
+    except Exception as error:  # open_clip, the hub's client and torch each raise their own
+        raise WeightsUnavailable(
+            f"'{name}' could not be loaded: {str(error)[:300]} If no model hub can be reached from here, copy the"
+            f" weights to this machine and name the file, open_clip:NAME//path/to/file, or a folder with"
+            f" open_clip_config.json and the weights, open_clip:local-dir:/path."
+        ) from error
+
+
+def _display_name(name: str, pretrained: str | None) -> str:
+    for scheme in SCHEMES:
+        with contextlib.suppress(ValueError):
+            if name.startswith(scheme):
+                return f"open_clip {Path(name.removeprefix(scheme)).name}"
+    weights = Path(pretrained).stem if pretrained and "/" in pretrained else pretrained
+    return f"open_clip {name} {weights}"

@@ -1,0 +1,71 @@
+"""Drawings as model inputs: fitted on white, never cut. No torch here; the model's side normalises."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from linework_vision.errors import BadSpec
+
+WHITE = 255
+INK = 224  # a grey below this is ink; above are the resize's overshoot and a scan's dust
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+class Preprocessing(BaseModel):
+    """How a drawing becomes a model's input. A model brings its own values; they are part of its identity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    fit: str = "whole-on-white"
+
+    def apply(self, drawing: Image.Image) -> NDArray[np.uint8]:
+        """A derivative to greys, uint8 (height, width). Raises BadSpec for an unknown interpolation."""
+        filter_ = _FILTERS.get(self.interpolation)
+        if filter_ is None:
+            raise BadSpec(f"The model asks for '{self.interpolation}' interpolation, which is not known.")
+        return np.asarray(fit_on_white(drawing, self.width, self.height, filter_))
+
+
+def fit_on_white(
+    drawing: Image.Image, width: int, height: int, filter_: Image.Resampling, *, margin: float = 0.0
+) -> Image.Image:
+    """The whole drawing, its proportions kept, centred on white of the given size.
+
+    Models for photographs cut the middle out of their input. In a drawing the outline near the border is
+    what matters most, so the models' crop settings are not followed. `margin` is a fraction of the size left
+    free on each side.
+    """
+    scale = min(width * (1 - 2 * margin) / drawing.width, height * (1 - 2 * margin) / drawing.height)
+    size = (max(1, round(drawing.width * scale)), max(1, round(drawing.height * scale)))
+    canvas = Image.new("L", (width, height), WHITE)
+    canvas.paste(drawing.resize(size, filter_), ((width - size[0]) // 2, (height - size[1]) // 2))
+    return canvas
+
+
+def crop_to_ink(drawing: Image.Image) -> Image.Image:
+    """The part of the drawing that holds its ink; all of it if it is blank."""
+    box = drawing.point(lambda grey: 255 if grey < INK else 0).getbbox()
+    return drawing.crop(box) if box else drawing
+
+
+def grey(drawing: Image.Image) -> Image.Image:
+    """The drawing in mode 'L'; a derivative is already."""
+    return drawing if drawing.mode == "L" else drawing.convert("L")
+
+
+def shape_of(pictures: NDArray[Any]) -> tuple[int, int]:
+    """Height and width of stacked pictures (n, height, width)."""
+    return pictures.shape[1], pictures.shape[2]

@@ -1,0 +1,76 @@
+"""From a spec to an encoder. A loader is imported only when its prefix is asked for: HOG needs no torch."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from linework_vision.encoder import Encoder
+from linework_vision.errors import BadSpec
+from linework_vision.spec import Spec
+
+Precision = Literal["fp32", "bf16"]
+Loader = Callable[[Spec, str, Precision], Encoder]
+
+
+def load(spec: str, *, device: str = "cpu", precision: Precision = "fp32") -> Encoder:
+    """Load an encoder by its spec:
+
+    - `hog`: histograms of oriented gradients; needs no weights
+    - `timm:NAME[;weights=/file][;image_size=N][;pretrained=false;seed=N]`
+    - `open_clip:NAME/PRETRAINED`, a tag or a local file; `open_clip:local-dir:/folder`, `open_clip:hf-hub:ORG/NAME`
+    - `checkpoint:/folder`, or just the folder: what Linework's trainer writes
+    - `debug:DIMENSION`: for tests
+
+    Raises BadSpec, WeightsUnavailable.
+    """
+    parsed = Spec.parse(spec)
+    loader = _LOADERS.get(parsed.prefix)
+    if loader is None and "/" in parsed.prefix:
+        parsed = Spec.parse(f"checkpoint:{parsed.text}")
+        loader = _load_checkpoint
+    if loader is None:
+        raise BadSpec(f"'{spec}' names no encoder. Known: {', '.join(sorted(_LOADERS))}, or a checkpoint's folder.")
+    return loader(parsed, device, precision)
+
+
+def register(prefix: str, loader: Loader) -> None:
+    """Make `load` know another kind of encoder."""
+    _LOADERS[prefix] = loader
+
+
+def _load_hog(spec: Spec, device: str, precision: Precision) -> Encoder:
+    from linework_vision.hog import load_hog
+
+    return load_hog(spec)
+
+
+def _load_timm(spec: Spec, device: str, precision: Precision) -> Encoder:
+    from linework_vision.timm_encoder import load_timm
+
+    return load_timm(spec, device, precision)
+
+
+def _load_open_clip(spec: Spec, device: str, precision: Precision) -> Encoder:
+    from linework_vision.clip_encoder import load_open_clip
+
+    return load_open_clip(spec, device, precision)
+
+
+def _load_checkpoint(spec: Spec, device: str, precision: Precision) -> Encoder:
+    from linework_vision.checkpoint import load_checkpoint
+
+    return load_checkpoint(spec, device, precision)
+
+
+def _load_debug(spec: Spec, device: str, precision: Precision) -> Encoder:
+    from linework_vision.debug import load_debug
+
+    return load_debug(spec)
+
+
+_LOADERS: dict[str, Loader] = {
+    "hog": _load_hog,
+    "timm": _load_timm,
+    "open_clip": _load_open_clip,
+    "checkpoint": _load_checkpoint,
+    "debug": _load_debug,
+}

@@ -1,0 +1,17 @@
+"""What can go wrong in the embedder, beside the errors of core and vision.
+
+LineworkError
+├── EncoderChanged 500      the weights under an encoder's name are not those that were registered
+└── Unavailable
+    └── EngineDied 503      the model's process is broken; it is being started again
+"""
+
+from linework_core.errors import LineworkError, Unavailable
+
+
+class EncoderChanged(LineworkError):
+    type, title = "encoder-changed", "The encoder's weights have changed"
+
+
+class EngineDied(Unavailable):
+    type, title = "engine-died", "The model is being started again"
