@@ -96,7 +96,7 @@ def demo(home: HomeOption = DEFAULT_HOME, port: PortOption = DEFAULT_PORT) -> No
         answer = stack.gateway.search(patent=query.patent, before=query.before, limit=10)
     console.print(sample.table_of(answer, query))
     address = stack.gateway.address
-    console.print(f"Linework goes on at [bold]{address}[/] (the API's pages: {address}/docs). Try:")
+    console.print(f"Linework goes on at [bold]{address}[/] (the API's pages: {address}/docs). Try:", soft_wrap=True)
     console.print(f"  curl '{address}/search?patent={query.patent}&before={query.before}'", soft_wrap=True)
     console.print("make down stops it.")
 
