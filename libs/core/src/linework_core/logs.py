@@ -39,7 +39,7 @@ def configure(service: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "PIL", "alembic.runtime.migration", "uvicorn.access"):
+    for noisy in ("httpx", "httpx2", "httpcore", "PIL", "alembic.runtime.migration", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for server in ("uvicorn", "uvicorn.error", "uvicorn.access", "celery"):
         logging.getLogger(server).handlers.clear()

@@ -59,9 +59,14 @@ def resolve(uri: str, roots: Sequence[str] | None) -> Source:
     if scheme == "file":
         allowed = None if roots is None else [_split(r)[2] for r in roots if r.startswith("file:")]
         return _local(Path(path), allowed)
-    if roots is not None and not any(_lies_under(uri, root) for root in roots):
+    if not _allowed(uri, roots):
         raise Forbidden(f"{uri} lies outside the places that ingest may read.")
-    return _stored(bucket, path.strip("/"))
+    above = f"s3://{bucket}/{PurePosixPath(path).parent}"
+    return _stored(bucket, path.strip("/"), alone=not _allowed(above, roots))
+
+
+def _allowed(uri: str, roots: Sequence[str] | None) -> bool:
+    return roots is None or any(_lies_under(uri, root) for root in roots)
 
 
 def _split(uri: str) -> tuple[str, str, str]:
@@ -104,11 +109,11 @@ class FileSource:
 
     @property
     def name(self) -> str:
-        return self.path.name or str(self.path)
+        return self.path.name or self.path.resolve().name or "/"
 
     @property
     def is_folder(self) -> bool:
-        return self.path.is_dir()
+        return os.path.isdir(self.path)
 
     def open(self) -> BinaryIO:
         real = self._checked()
@@ -137,7 +142,7 @@ class FileSource:
     def child(self, path: str) -> Source | None:
         parts = _relative(path)
         found = FileSource(self.path.joinpath(*parts), self.roots, self._above)
-        return found if found.path.is_file() else None
+        return found if os.path.isfile(found.path) else None
 
     def folder(self) -> Source | None:
         parent = self.path.absolute().parent
@@ -156,7 +161,7 @@ def _local(path: Path, roots: Sequence[str] | None) -> Source:
     allowed = None if roots is None else tuple(Path(root).resolve() for root in roots)
     source = FileSource(path, allowed)
     source._checked()  # before looking: who may not read there learns nothing about what is there
-    if not path.exists():
+    if not os.path.exists(path):
         raise NotFound(f"There is no {path}.")
     return source
 
@@ -247,10 +252,15 @@ class _told:  # noqa: N801  reads as a sentence: with _told(key)
             raise Unavailable(f"The object store does not answer for {self.key}.") from error
 
 
-def _stored(bucket: str, key: str) -> Source:
+def in_store(store: ObjectStore, key: str, name: str) -> Source:
+    """An uploaded object under its own file name. Nothing beside it is looked at: that is others' uploads."""
+    return StoredSource(store, key, name, alone=True)
+
+
+def _stored(bucket: str, key: str, alone: bool) -> Source:
     store = from_url(f"s3://{bucket}")
     if key and _exists(store, key):
-        return StoredSource(store, key)
+        return StoredSource(store, key, alone=alone)
     folder = StoredSource(store, key, None, is_folder=True)
     if not folder.children():
         raise NotFound(f"There is nothing at s3://{bucket}/{key}.")

@@ -146,7 +146,7 @@ def vectors_of(session: Session, encoder: Encoder, drawings: Sequence[Drawing], 
         Embedding.drawing_row.in_([drawing.row_id for drawing in drawings]),
         Embedding.added_in <= snapshot,
     )
-    return {row: vector.to_numpy() for row, vector in session.execute(statement)}
+    return {row: np.asarray(vector, np.float32) for row, vector in session.execute(statement)}
 
 
 def family_of(session: Session, patent_id: str, snapshot: int) -> frozenset[str]:

@@ -1,0 +1,153 @@
+"""A gateway in this process on real servers, and a quick way to a corpus of any shape."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from linework_api.app import create_app
+from linework_core import corpus, db, encoders, queues, settings, store
+from linework_core.manifest import EncoderManifest
+from linework_core.settings import Settings, get_settings
+from linework_core.tables import Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
+
+DIMENSION = 8
+
+
+def forget_settings() -> None:
+    """The process reads its settings once; a test with servers of its own reads them anew."""
+    for cached in (settings.get_settings, db.get_engine, store.get_store, queues._publisher):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def environment(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str, object_store_url: str, tmp_path: Path
+) -> Iterator[Settings]:
+    values = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "OBJECT_STORE_URL": object_store_url,
+        "EMBEDDER_URL": f"unix://{tmp_path}/no-embedder.sock",
+        "AUTH": "off",
+        "LEASE_SECONDS": "3",
+        "INGEST_ROOTS": f'["{tmp_path.as_uri()}"]',
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    forget_settings()
+    yield get_settings()
+    db.get_engine().dispose()
+    forget_settings()
+
+
+@pytest.fixture
+def engine(environment: Settings) -> Engine:
+    return db.get_engine()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session for arranging and looking; what it does is committed by the test."""
+    with db.session_factory(engine)() as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(environment: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def encoder(session: Session) -> Encoder:
+    """An active index of an encoder with few dimensions."""
+    manifest = EncoderManifest(
+        id="tiny-1", name="tiny", spec="debug:8", content_hash="1" * 64, dimension=DIMENSION, has_text=False
+    )
+    made = encoders.ensure_active(session, manifest)
+    session.commit()
+    return made
+
+
+@dataclass(frozen=True)
+class Design:
+    """A patent to be, one drawing a vector; a drawing without a vector is not indexed."""
+
+    id: str
+    vectors: Sequence[Sequence[float] | None] = ((1.0,) + (0.0,) * 7,)
+    granted: dt.date | None = dt.date(2015, 1, 6)
+    filed: dt.date | None = dt.date(2014, 1, 7)
+    priority: dt.date | None = dt.date(2014, 1, 7)
+    locarno: str | None = "14-02"
+    office: str = "US"
+    family: tuple[str, ...] = ()
+
+
+def unit(seed: int) -> tuple[float, ...]:
+    """A random unit vector."""
+    values = np.random.default_rng(seed).normal(size=DIMENSION)
+    return tuple(float(value) for value in values / np.linalg.norm(values))
+
+
+def load(session: Session, encoder: Encoder, designs: Sequence[Design]) -> int:
+    """Add designs to the corpus, as ingest and the embedder would, and return the snapshot."""
+    job = Job(kind="ingest", owner="test", state="succeeded")
+    session.add(job)
+    session.flush()
+    snapshot = corpus.next_snapshot(session)
+    for design in designs:
+        _add(session, encoder, design, job, snapshot)
+    session.commit()
+    return snapshot
+
+
+def _add(session: Session, encoder: Encoder, design: Design, job: Job, snapshot: int) -> None:
+    dates = {"granted": design.granted, "filed": design.filed, "priority": design.priority}
+    facts = {"patent_id": design.id, "office": design.office, "locarno": design.locarno, **dates}
+    patent = Patent(
+        **facts, number=design.id[2:], title=f"Design {design.id}", source="uspto", digest=design.id,
+        family_keys=list(design.family), job_id=job.id, added_in=snapshot,
+    )  # fmt: skip
+    session.add(patent)
+    session.flush()
+    sheet = Sheet(
+        sheet_id=f"{design.id}-S", patent_row=patent.row_id, number=1, role="drawings", original="0" * 64,
+        width=10, height=10,
+    )  # fmt: skip
+    figure = Figure(patent_row=patent.row_id, ordinal=1, number="1", label="FIG. 1", caption="FIG. 1 is a front view")
+    session.add_all([sheet, figure])
+    session.flush()
+    for number, vector in enumerate(design.vectors, start=1):
+        drawing = Drawing(
+            **facts, drawing_id=f"{design.id}-S_{number}", patent_row=patent.row_id, sheet_row=sheet.row_id,
+            figure_row=figure.row_id if number == 1 else None, number=number, original="0" * 64,
+            derivative=f"{design.id}-{number}", width=10, height=10, added_in=snapshot,
+        )  # fmt: skip
+        session.add(drawing)
+        session.flush()
+        if vector is not None:
+            session.add(
+                Embedding(
+                    **facts, encoder=encoder.number, drawing_row=drawing.row_id, drawing_id=drawing.drawing_id,
+                    derivative=drawing.derivative, vector=list(vector), added_in=snapshot,
+                )  # fmt: skip
+            )
+
+
+@pytest.fixture
+def empty_corpus(session: Session) -> Session:
+    """For properties: a session on a corpus that `wipe` makes empty again, quicker than a new database."""
+    return session
+
+
+def wipe(session: Session) -> None:
+    session.rollback()
+    session.execute(text("TRUNCATE patents, sheets, figures, citations, drawings, embeddings, jobs, searches CASCADE"))
+    session.commit()
