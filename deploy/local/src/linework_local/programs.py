@@ -81,7 +81,8 @@ class Plan:
         threads = {"OMP_NUM_THREADS": str(max(1, machine.cores // 2))}
         one_thread = {"OMP_NUM_THREADS": "1"}
         gateway = ["--host", "127.0.0.1", "--port", str(self.port), "--timeout-graceful-shutdown", "5"]
-        schedule = str(self.home.beat / "schedule")
+        # a worker that holds its own beat; the schedule is short, so it need not be remembered on disk
+        beat = ["worker", "-B", "-Q", "reconcile", "-P", "solo", "-S", "celery.beat.Scheduler"]
         return [
             Program(
                 "embedder",
@@ -91,15 +92,15 @@ class Plan:
             Program("api", _uvicorn("linework_api", *gateway), environment=one_thread),
             Program(
                 "ingest",
-                _celery("linework_api", "worker", "-Q", "ingest", "-P", "threads", "-c", "2", "-n", "ingest@local"),
+                _celery("linework_api.worker", "worker", "-Q", "ingest", "-P", "threads", "-c", "2", "-n", "ingest@local"),
                 environment=one_thread,
             ),
             Program(
                 "embed",
-                _celery("linework_embedder", "worker", "-Q", "embed", "-P", "solo", "-n", "embed@local"),
+                _celery("linework_embedder.worker", "worker", "-Q", "embed", "-P", "solo", "-n", "embed@local"),
                 environment=threads,
             ),
-            Program("beat", _celery("linework_api", "beat", "-s", schedule, "--pidfile="), environment=one_thread),
+            Program("beat", _celery("linework_api.beat", *beat, "-n", "beat@local"), environment=one_thread),
         ]
 
 
@@ -107,5 +108,5 @@ def _uvicorn(package: str, *options: str) -> list[str]:
     return tied([sys.executable, "-m", "uvicorn", "--factory", f"{package}.app:create_app", *options])
 
 
-def _celery(package: str, *options: str) -> list[str]:
-    return tied([sys.executable, "-m", "celery", "-A", f"{package}.worker", *options])
+def _celery(application: str, *options: str) -> list[str]:
+    return tied([sys.executable, "-m", "celery", "-A", application, *options])
