@@ -92,7 +92,9 @@ class Plan:
             Program("api", _uvicorn("linework_api", *gateway), environment=one_thread),
             Program(
                 "ingest",
-                _celery("linework_api.worker", "worker", "-Q", "ingest", "-P", "threads", "-c", "2", "-n", "ingest@local"),
+                _celery(
+                    "linework_api.worker", "worker", "-Q", "ingest", "-P", "threads", "-c", "2", "-n", "ingest@local"
+                ),
                 environment=one_thread,
             ),
             Program(
