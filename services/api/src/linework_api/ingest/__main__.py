@@ -1,0 +1,59 @@
+"""`python -m linework_api.ingest PATH`: ingest a folder, a tar, a ZIP or a JSON that lies on this machine's disk.
+
+It needs the database and the object store, and neither the gateway nor a worker: the job runs in this process.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from linework_api.ingest.runner import Ingest
+from linework_core import logs
+from linework_core.bounded import Decoder
+from linework_core.db import transaction
+from linework_core.jobs import runner, service
+from linework_core.jobs.runner import Run
+from linework_core.jobs.service import JobView
+from linework_core.settings import get_settings
+from linework_core.store import get_store
+from linework_core.tables import Job
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status 0 when the job succeeded; its row is printed as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m linework_api.ingest", description=__doc__)
+    parser.add_argument("path", type=Path, help="a weekly tar, a package (ZIP or folder), a JSON, or a folder of these")
+    parser.add_argument("--images", type=Path, help="where the images of a JSON are: a tar or a folder")
+    options = parser.parse_args(argv)
+    logs.configure("ingest", get_settings().log_level)
+    view = ingest(options.path, options.images)
+    json.dump(view.model_dump(mode="json"), sys.stdout, indent=2)
+    sys.stdout.write("\n")
+    return 0 if view.state == "succeeded" else 1
+
+
+def ingest(path: Path, images: Path | None = None) -> JobView:
+    """Make the job and run it here. Whoever is at the shell may read any path that they may read anyway."""
+    params: dict[str, Any] = {"uri": path.resolve().as_uri(), "trusted": True}
+    if images is not None:
+        params["images"] = images.resolve().as_uri()
+    with transaction() as session:  # made without a nudge: no worker should take it from us
+        job = Job(kind="ingest", params=params, owner="shell")
+        session.add(job)
+    decoder = Decoder()
+
+    def handle(run: Run) -> dict[str, Any]:
+        return Ingest(run, get_settings(), get_store(), decoder)()
+
+    try:
+        runner.run_job(job.id, handle)
+    finally:
+        decoder.close()
+    with transaction() as session:
+        return JobView.of(service.find(session, job.id, owner=None))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""What the documentation promises to cover."""
+
+import re
+from pathlib import Path
+
+from linework_api.app import create_app
+from linework_core.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_setting_is_documented_and_every_documented_setting_exists() -> None:
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE))
+    assert documented == {name.upper() for name in Settings.model_fields}
+
+
+def test_every_route_tells_what_it_is_for() -> None:
+    paths = create_app(Settings(auth="off")).openapi()["paths"]
+    silent = [(path, method) for path, item in paths.items() for method, op in item.items() if not op.get("description")]
+    assert silent == []
