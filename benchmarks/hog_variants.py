@@ -43,11 +43,12 @@ def variants() -> dict[str, HogParameters]:
         "  + margin .05, blur 2 px": plain(**soft),
         "  + mirrored horizontally": plain(**soft, mirrors="horizontal"),
         "  + mirrored both ways": plain(**soft, mirrors="both"),
-        "chosen: 64 px, 8 px cells, 8 orientations, L2": chosen(),
+        "chosen: 96 px, 12 px cells, 8 orientations, L2": chosen(),
         "  not mirrored": chosen(mirrors="none"),
         "  mirrored horizontally only": chosen(mirrors="horizontal"),
         "  no blur": chosen(blur=0.0),
-        "  blur 1.5 px": chosen(blur=1.5),
+        "  blur 1 px": chosen(blur=1.0),
+        "  blur 2 px": chosen(blur=2.0),
         "  margin .05": chosen(margin=0.05),
         "  margin .15": chosen(margin=0.15),
         "  12 orientations": chosen(orientations=12),
@@ -55,9 +56,10 @@ def variants() -> dict[str, HogParameters]:
         "  L2-Hys": chosen(block_norm="L2-Hys"),
         "  L1-sqrt": chosen(block_norm="L1-sqrt"),
         "  blocks of 2 x 2": chosen(block=2),
-        "  96 px, 12 px cells, blur 1.5 px": chosen(side=96, cell=12, blur=1.5),
-        "  96 px, 8 px cells, blur 1.5 px": chosen(side=96, blur=1.5),
-        "  72 px, 12 px cells": chosen(side=72, cell=12),
+        "  64 px, 8 px cells, blur 1 px": chosen(side=64, cell=8, blur=1.0),
+        "  128 px, 16 px cells, blur 2 px": chosen(side=128, cell=16, blur=2.0),
+        "  8 px cells": chosen(cell=8),
+        "  16 px cells": chosen(cell=16),
     }
 
 

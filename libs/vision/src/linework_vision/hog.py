@@ -1,8 +1,8 @@
 """Histograms of oriented gradients (Dalal and Triggs, CVPR 2005), the encoder that needs no weights.
 
 Its parameters were chosen on line drawings of objects seen from several sides (benchmarks/hog_variants.py).
-What helps is what makes thin lines comparable: cropping to the ink, a blur that widens the lines, small
-pictures, and summing over mirror images, since opposite views of an object (front and rear, left and right,
+What helps is what makes thin lines comparable: cropping to the ink, a small picture, a blur that widens the
+lines, and summing over mirror images, since opposite views of an object (front and rear, left and right,
 top and bottom) have mirrored outlines. The vector so forgets handedness; that is the price.
 """
 
@@ -32,11 +32,11 @@ class HogParameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: int = 1
-    side: int = Field(64, gt=0)  # pixels of the square that a drawing is fitted in
+    side: int = Field(96, gt=0)  # pixels of the square that a drawing is fitted in
     margin: float = Field(0.1, ge=0, lt=0.5)  # free on each side, as a fraction of `side`
-    blur: float = Field(1.0, ge=0)  # standard deviation in pixels
+    blur: float = Field(1.5, ge=0)  # standard deviation in pixels
     orientations: int = Field(8, gt=0)
-    cell: int = Field(8, gt=0)
+    cell: int = Field(12, gt=0)
     block: int = Field(1, gt=0)
     block_norm: Literal["L1", "L1-sqrt", "L2", "L2-Hys"] = "L2"
     mirrors: Literal["none", "horizontal", "both"] = "both"

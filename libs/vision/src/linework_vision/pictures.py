@@ -1,7 +1,5 @@
 """Drawings as model inputs: fitted on white, never cut. No torch here; the model's side normalises."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -36,7 +34,7 @@ class Preprocessing(BaseModel):
         filter_ = _FILTERS.get(self.interpolation)
         if filter_ is None:
             raise BadSpec(f"The model asks for '{self.interpolation}' interpolation, which is not known.")
-        return np.asarray(fit_on_white(drawing, self.width, self.height, filter_))
+        return np.array(fit_on_white(drawing, self.width, self.height, filter_))
 
 
 def fit_on_white(
@@ -49,23 +47,20 @@ def fit_on_white(
     free on each side.
     """
     scale = min(width * (1 - 2 * margin) / drawing.width, height * (1 - 2 * margin) / drawing.height)
-    size = (max(1, round(drawing.width * scale)), max(1, round(drawing.height * scale)))
+    size = (_centred(drawing.width * scale, width), _centred(drawing.height * scale, height))
     canvas = Image.new("L", (width, height), WHITE)
     canvas.paste(drawing.resize(size, filter_), ((width - size[0]) // 2, (height - size[1]) // 2))
     return canvas
+
+
+def _centred(length: float, space: int) -> int:
+    """The whole number nearest to `length` that leaves equal space on both sides, so that a mirrored drawing
+    gives exactly the mirrored input.
+    """
+    return min(space, max(space % 2 or 2, space - 2 * round((space - length) / 2)))
 
 
 def crop_to_ink(drawing: Image.Image) -> Image.Image:
     """The part of the drawing that holds its ink; all of it if it is blank."""
     box = drawing.point(lambda grey: 255 if grey < INK else 0).getbbox()
     return drawing.crop(box) if box else drawing
-
-
-def grey(drawing: Image.Image) -> Image.Image:
-    """The drawing in mode 'L'; a derivative is already."""
-    return drawing if drawing.mode == "L" else drawing.convert("L")
-
-
-def shape_of(pictures: NDArray[Any]) -> tuple[int, int]:
-    """Height and width of stacked pictures (n, height, width)."""
-    return pictures.shape[1], pictures.shape[2]
