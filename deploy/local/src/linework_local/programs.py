@@ -81,8 +81,6 @@ class Plan:
         threads = {"OMP_NUM_THREADS": str(max(1, machine.cores // 2))}
         one_thread = {"OMP_NUM_THREADS": "1"}
         gateway = ["--host", "127.0.0.1", "--port", str(self.port), "--timeout-graceful-shutdown", "5"]
-        # a worker that holds its own beat; the schedule is short, so it need not be remembered on disk
-        beat = ["worker", "-B", "-Q", "reconcile", "-P", "solo", "-S", "celery.beat.Scheduler"]
         return [
             Program(
                 "embedder",
@@ -102,7 +100,7 @@ class Plan:
                 _celery("linework_embedder.worker", "worker", "-Q", "embed", "-P", "solo", "-n", "embed@local"),
                 environment=threads,
             ),
-            Program("beat", _celery("linework_api.beat", *beat, "-n", "beat@local"), environment=one_thread),
+            Program("beat", tied([sys.executable, "-m", "linework_api.beat"]), environment=one_thread),
         ]
 
 

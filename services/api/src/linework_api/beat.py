@@ -1,23 +1,35 @@
-"""The beat: `celery -A linework_api.beat worker -B -Q reconcile -P solo -S celery.beat.Scheduler`.
+"""The beat: `python -m linework_api.beat` looks every few seconds for work undone, and nudges.
 
-One small process that looks for work undone, so that a busy ingest worker cannot keep it from being found.
+A process of its own rather than a task in a queue: it must not wait behind a long job, and it must find its
+way back by itself after Redis or Postgres was away.
 """
 
+import signal
+import threading
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from linework_core import logs
 from linework_core.jobs.reconcile import reconcile
-from linework_core.queues import make_celery
 from linework_core.settings import get_settings
 
-app = make_celery("beat")
-app.conf.beat_schedule = {
-    "reconcile": {
-        "task": "linework.reconcile",
-        "schedule": get_settings().reconcile_seconds,
-        "options": {"queue": "reconcile", "expires": get_settings().reconcile_seconds},
-    }
-}
+log = structlog.get_logger()
 
 
-@app.task(name="linework.reconcile")
-def run() -> None:
-    """Plan the embedding that is missing, and nudge what waits."""
-    reconcile()
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings = get_settings()
+    logs.configure("beat", settings.log_level)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    while not ended.wait(settings.reconcile_seconds):
+        try:
+            reconcile()
+        except SQLAlchemyError as error:  # the database is away; the next beat finds it again
+            log.warning("reconcile_failed", error=str(error))
+
+
+if __name__ == "__main__":
+    main()

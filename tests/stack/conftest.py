@@ -1,0 +1,131 @@
+"""The whole installation as real processes, to be killed one by one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from linework_local.account import tied
+from linework_local.redis import Redis
+
+
+class Stack:
+    """Processes over one database. `client` speaks to the gateway."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.folder = folder
+        self.redis = Redis(data=folder, socket=folder / "redis.sock")
+        self.environment = os.environ | {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": self.redis.url,
+            "OBJECT_STORE_URL": (folder / "objects").as_uri(),
+            "EMBEDDER_URL": f"unix://{folder}/embedder.sock",
+            "INGEST_ROOTS": json.dumps([folder.as_uri()]),
+            "AUTH": "off",
+            "LEASE_SECONDS": "3",
+            "RECONCILE_SECONDS": "1",
+            "OMP_NUM_THREADS": "1",
+            "EMBED_BATCH_SIZE": "16",
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        transport = httpx.HTTPTransport(uds=str(folder / "api.sock"))
+        self.client = httpx.Client(transport=transport, base_url="http://linework", timeout=30)
+
+    def command(self, name: str) -> list[str]:
+        python = [sys.executable, "-m"]
+        celery = [*python, "celery", "-A"]
+        commands = {
+            "redis": self.redis.command(throwaway=True),
+            "api": [*python, "uvicorn", "--factory", "linework_api.app:create_app", "--uds", f"{self.folder}/api.sock"],
+            "embedder": [
+                *python, "uvicorn", "--factory", "linework_embedder.app:create_app",
+                "--uds", f"{self.folder}/embedder.sock",
+            ],
+            "ingest": [*celery, "linework_api.worker", "worker", "-Q", "ingest", "-P", "threads", "-c", "2", "-n", "i@t"],
+            "embed": [*celery, "linework_embedder.worker", "worker", "-Q", "embed", "-P", "solo", "-n", "e@t"],
+            "beat": [*python, "linework_api.beat"],
+        }  # fmt: skip
+        return tied(commands[name])
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            with (self.folder / f"{name}.log").open("ab") as log:
+                self.processes[name] = subprocess.Popen(
+                    self.command(name), env=self.environment, stdout=log, stderr=log, cwd=self.folder
+                )
+            if name == "redis":
+                self.redis.wait_until_ready()
+
+    def kill(self, name: str) -> None:
+        """kill -9; its children end with their parent's death."""
+        self.processes[name].send_signal(signal.SIGKILL)
+        self.processes[name].wait(timeout=10)
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.kill()
+        for process in self.processes.values():
+            process.wait(timeout=10)
+        self.client.close()
+
+    def wait_until_ready(self, seconds: float = 60) -> None:
+        def ready() -> bool:
+            try:
+                return self.client.get("/health/ready").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        self.wait_for(ready, seconds, "the gateway is ready")
+
+    def wait_for(self, happened: Callable[[], bool], seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not happened():
+            if time.monotonic() > deadline:
+                logs = "\n".join(log.read_text()[-1500:] for log in self.folder.glob("*.log"))
+                raise AssertionError(f"{what}: not within {seconds} s\n{logs}")
+            time.sleep(0.1)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self.client.get(f"/jobs/{job_id}").raise_for_status().json()
+        return answer
+
+    def ingest(self, path: Path) -> str:
+        """Begin to ingest what lies at `path`; the job's id."""
+        return str(self.client.post("/ingest", json={"uri": path.as_uri()}).raise_for_status().json()["id"])
+
+    def wait_for_job(self, job_id: str, seconds: float = 60) -> dict[str, Any]:
+        self.wait_for(lambda: self.job(job_id)["state"] not in ("queued", "running"), seconds, f"job {job_id} ends")
+        return self.job(job_id)
+
+    def corpus(self) -> dict[str, Any]:
+        answer: dict[str, Any] = self.client.get("/corpus").raise_for_status().json()
+        return answer
+
+    def wait_until_indexed(self, seconds: float = 60) -> None:
+        def indexed() -> bool:
+            indexes = self.corpus()["indexes"]
+            return bool(indexes) and all(index["indexed"] == index["drawings"] for index in indexes)
+
+        self.wait_for(indexed, seconds, "every drawing is indexed")
+
+
+@pytest.fixture
+def stack(server_folder: Path, tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Stack]:
+    """All processes, ready."""
+    folder = server_folder / f"stack-{time.monotonic_ns()}"
+    folder.mkdir()
+    made = Stack(folder, database_url)
+    try:
+        made.start("redis", "embedder", "api", "ingest", "embed", "beat")
+        made.wait_until_ready()
+        yield made
+    finally:
+        made.stop()
