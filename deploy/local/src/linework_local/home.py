@@ -69,10 +69,6 @@ class Home:
         return self.root / "logs"
 
     @property
-    def beat(self) -> Path:
-        return self.root / "beat"
-
-    @property
     def inbox(self) -> Path:
         """Packages laid here may be named by `POST /ingest {"uri": …}`."""
         return self.root / "inbox"
@@ -84,7 +80,7 @@ class Home:
     def create(self) -> None:
         """Make the folders. Raises StackError where that is not possible."""
         try:
-            for folder in (self.root, self.redis_data, self.objects, self.logs, self.beat, self.inbox):
+            for folder in (self.root, self.redis_data, self.objects, self.logs, self.inbox):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StackError(
