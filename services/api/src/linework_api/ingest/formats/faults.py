@@ -1,8 +1,8 @@
 """Why a record is set aside or passed over. The words are stable: people count by them."""
 
-from linework_core.records import PatentRecord, Passed, Rejected
+from linework_core.records import PackageRead, Passed, PatentRecord, Rejected
 
-Found = PatentRecord | Rejected | Passed
+Found = PatentRecord | Rejected | Passed | PackageRead
 """What a reader yields, one after another."""
 
 REASONS = {

@@ -69,6 +69,7 @@ def _with_objects(figures: list[Figure], products: dict[str, str], title: str | 
     first = figures[0].object if figures else None
 
     def thing(figure: Figure) -> str | None:
-        return figure.object or products.get(figure.number.partition(".")[0]) or first or title
+        design, dot, _ = figure.number.partition(".")
+        return figure.object or (products.get(design) if dot else None) or first or title
 
     return tuple(replace(figure, object=thing(figure)) for figure in figures)

@@ -12,6 +12,8 @@ from linework_api.ingest.formats.faults import Fault
 from linework_api.ingest.formats.limits import Limits
 from linework_core.records import Citation, FamilyLink, PatentRecord
 
+# Documents that stand among grants in the full-text files.
+COMPANIONS = frozenset({"sequence-cwu", "us-patent-application"})
 # Relations whose parent's filing date an applicant claims; a substitute or a correction claims none.
 CLAIMING = frozenset({
     "division", "continuation", "continuation-in-part", "continuing-reissue", "reissue", "divisional-reissue",
@@ -42,6 +44,8 @@ def parse_xml(data: bytes, limits: Limits) -> etree._Element:
 
 def is_design(root: etree._Element) -> bool:
     """Whether the grant is a design's. Raises Fault 'unsupported-xml' if it is no grant of version 4."""
+    if root.tag in COMPANIONS:
+        return False
     head = root.find("us-bibliographic-data-grant")
     if root.tag != "us-patent-grant" or head is None:
         raise Fault("unsupported-xml", f"The root element is {root.tag!r}; a version 4 us-patent-grant is needed.")
@@ -60,7 +64,7 @@ def read_grant(root: etree._Element) -> PatentRecord:
     assert head is not None  # is_design has been asked
     office, number, published = _document(head.find("publication-reference/document-id"))
     _, application, filed_text = _document(head.find("application-reference/document-id"))
-    filed, hague = _day(filed_text), _hague(head)
+    filed, hague = parse_day(filed_text), _hague(head)
     title = _text(head, "invention-title")
     locarno, odd_class = _locarno(head)
     family = [*_priority_claims(head), *_hague_link(hague), *_related(head)]
@@ -72,7 +76,7 @@ def read_grant(root: etree._Element) -> PatentRecord:
         number=unpadded(number),
         kind=_text(head, "publication-reference/document-id/kind"),
         title=title,
-        granted=_day(published),
+        granted=parse_day(published),
         filed=filed,
         priority=_priority(filed, family, hague),
         locarno=locarno[0] if locarno else None,
@@ -125,7 +129,8 @@ def _plain(office: str, number: str) -> str:
     return re.sub(r"[\s/,]", "", number) if office == "US" else number
 
 
-def _day(text: str | None) -> dt.date | None:
+def parse_day(text: str | None) -> dt.date | None:
+    """A date written as 20210105; None for anything else."""
     try:
         return dt.datetime.strptime(text or "", "%Y%m%d").date()
     except ValueError:
@@ -138,7 +143,7 @@ def reduced_date(text: str | None) -> str | None:
     if match is None or match[1] == "0000":
         return None
     year, month, _ = match.groups()
-    if _day(text):
+    if parse_day(text):
         return "-".join(match.groups())
     return f"{year}-{month}" if "01" <= month <= "12" else year
 
@@ -218,7 +223,7 @@ def _related(head: etree._Element) -> Iterator[FamilyLink]:
     }
     for element in head.iterfind("us-related-documents/*"):
         name = str(element.tag).removeprefix("us-")
-        for node in element.iterfind("document-id"):
+        for node in [*element.iterfind("document-id"), *element.iterfind("document-corrected/document-id")]:
             yield from _link(name, node)
         for relation in [*element.iterfind("relation"), *element.iterfind("us-relation")]:
             for path, suffix in places.items():

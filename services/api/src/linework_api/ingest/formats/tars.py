@@ -14,6 +14,19 @@ DAMAGED = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, U
 EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME)
 
 
+def is_compressed(head: bytes) -> bool:
+    return head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zX"))  # gzip, bzip2, xz
+
+
+def is_tar(head: bytes) -> bool:
+    """Whether a file that begins so is an uncompressed tar: its first header's checksum is right."""
+    try:
+        tarfile.TarInfo.frombuf(head[:512], "utf-8", "replace")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A member of a tar, good until the next one is asked for. With a `fault` it has no `file`."""
@@ -24,6 +37,20 @@ class Member:
     file: IO[bytes] | None
     fault: Fault | None = None
 
+    def read(self, size: int = -1) -> bytes:
+        """Bytes of the member. Raises Fault if it is harmful or the tar ends within it."""
+        if self.fault is not None or self.file is None:
+            raise self.fault or Fault("link", f"{self.name} is no file.")
+        try:
+            return self.file.read(size)
+        except DAMAGED as error:
+            raise Fault("truncated-archive", f"The tar ends within {self.name}: {error}.") from None
+
+    def copy_to(self, target: IO[bytes]) -> None:
+        """What is left to read of the member, piece by piece. Raises Fault as `read` does."""
+        while piece := self.read(MB):
+            target.write(piece)
+
 
 def members(stream: BinaryIO, limits: Limits, *, mode: str = "r|*") -> Iterator[Member]:
     """The files of a tar in their order; a harmful member comes with its fault, and the rest goes on.
@@ -33,7 +60,9 @@ def members(stream: BinaryIO, limits: Limits, *, mode: str = "r|*") -> Iterator[
     """
     counted = _Counted(stream)
     try:
-        with tarfile.open(fileobj=counted, mode=mode, tarinfo=_header(limits)) as tar:  # type: ignore[call-overload]
+        with tarfile.open(  # type: ignore[call-overload]
+            fileobj=counted, mode=mode, tarinfo=_header(limits), errors="replace"
+        ) as tar:
             while (info := tar.next()) is not None:
                 tar.members = []  # tarfile remembers every member; a million of them is a gigabyte
                 if not info.isdir():
@@ -85,6 +114,9 @@ class _Counted:
 
     def tell(self) -> int:
         return self._stream.tell()
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
 
 
 def _header(limits: Limits) -> type[tarfile.TarInfo]:

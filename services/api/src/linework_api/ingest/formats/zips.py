@@ -42,6 +42,8 @@ def open_zip(file: BinaryIO | IO[bytes], limits: Limits) -> zipfile.ZipFile:
         if info.filename.lower() in seen:
             raise Fault("duplicate-member", f"Two members are named {info.filename!r}.")
         seen.add(info.filename.lower())
+    # members may overlap, so that their sum is a bomb though none of them is one
+    limits.check_ratio(sum(info.file_size for info in archive.infolist()), file.seek(0, 2))
     return archive
 
 

@@ -1,0 +1,41 @@
+"""Readers of patents' packages: what a source holds becomes records, one after another.
+
+`read` finds out what a source is. It streams: memory and temporary disk hold one package, whatever the size of
+the source. A fault of a record is yielded and never raised; what is raised is that the source itself cannot be
+reached (Unavailable) or read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from linework_api.ingest.formats import packages
+from linework_api.ingest.formats.faults import PASSED, REASONS, Found
+from linework_api.ingest.formats.limits import Limits
+from linework_api.ingest.sources import Source
+from linework_core.records import Passed, Rejected
+
+__all__ = ["PASSED", "REASONS", "Found", "Limits", "read"]
+
+
+def read(source: Source, *, images: Source | None = None, limits: Limits | None = None) -> Iterator[Found]:
+    """The records of a weekly tar, a package (ZIP or folder), a DeepPatent2 JSON, full-text XML, or a folder of
+    any of these, by name and so by date.
+
+    `images` is a folder or tar with the images of a JSON; without it they are looked for beside the JSON. The
+    `read` of a sheet or drawing gives its original bytes until the next record is asked for, and raises
+    UnreadableImage where they are damaged. A weekly package that was read to its end gives a PackageRead.
+    """
+    for package in packages.find(source, images, limits or Limits()):
+        for found in package.read():
+            yield _printable(found)
+
+
+def _printable(found: Found) -> Found:
+    """Names of files may hold bytes that are no text; databases take text only."""
+    if isinstance(found, Rejected):
+        return replace(found, name=_text(found.name), detail=_text(found.detail))
+    return replace(found, name=_text(found.name)) if isinstance(found, Passed) else found
+
+
+def _text(name: str) -> str:
+    return name.encode("utf-8", "replace").decode().replace("\0", "")
