@@ -1,0 +1,171 @@
+"""The online embedder as a real server in a thread, and an encoder that does what a test tells it."""
+
+import base64
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from numpy.typing import NDArray
+from PIL import Image
+
+from linework_core import db, queues, store
+from linework_core import settings as core_settings
+from linework_core.imaging import encode_png
+from linework_core.settings import Settings, get_settings
+from linework_embedder.app import create_app
+from linework_vision import Encoder, register
+from linework_vision.identity import make_manifest
+from linework_vision.spec import Spec
+
+DIMENSION = 8
+Behaviour = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def mean_grey(batch: NDArray[Any]) -> NDArray[Any]:
+    """Features that tell pictures of different greys apart."""
+    level = batch.reshape(len(batch), -1).mean(axis=1)
+    return np.stack([level, 255 - level, *[np.ones_like(level)] * (DIMENSION - 2)], axis=1)
+
+
+class ScriptedEncoder(Encoder):
+    """Keeps a record of its batches, and computes their features by `behaviour`."""
+
+    def __init__(self, name: str) -> None:
+        recipe = {"scripted": name}
+        manifest = make_manifest(
+            name=name, spec=f"scripted:{name}", dimension=DIMENSION, precision="fp32", recipe=recipe, weights="",
+            has_text=True,
+        )  # fmt: skip
+        super().__init__(manifest)
+        self.batches: list[int] = []
+        self.behaviour: Behaviour = mean_grey
+
+    def preprocess(self, drawing: Image.Image) -> NDArray[np.uint8]:
+        return np.array(drawing.resize((4, 4)))
+
+    def _drawings(self, batch: NDArray[Any]) -> NDArray[Any]:
+        self.batches.append(len(batch))
+        return self.behaviour(batch)
+
+    def _texts(self, texts: list[str]) -> NDArray[Any]:
+        self.batches.append(len(texts))
+        return self.behaviour(np.array([[len(text) % 256] for text in texts]))
+
+
+@pytest.fixture
+def scripted(request: pytest.FixtureRequest) -> ScriptedEncoder:
+    """The encoder that 'scripted:…' loads in this test."""
+    encoder = ScriptedEncoder("scripted")
+
+    def loader(spec: Spec, device: str, precision: str) -> Encoder:
+        return encoder
+
+    register("scripted", loader)
+    return encoder
+
+
+def forget_settings() -> None:
+    """The process reads its settings once; a test with servers of its own reads them anew."""
+    for cached in (core_settings.get_settings, db.get_engine, store.get_store, queues._publisher):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def settings(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str, object_store_url: str
+) -> Iterator[Settings]:
+    values = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "OBJECT_STORE_URL": object_store_url,
+        "DEFAULT_ENCODER": "scripted:default",
+        "LEASE_SECONDS": "3",
+        "EMBED_BATCH_SIZE": "8",
+        "EMBED_BATCH_MS": "20",
+        "EMBED_QUEUE_LIMIT": "32",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    forget_settings()
+    yield get_settings()
+    db.get_engine().dispose()
+    forget_settings()
+
+
+@dataclass
+class Online:
+    """A running embedder. `deaths` counts how often its engine asked to be started again."""
+
+    client: httpx.Client
+    socket: Path
+    deaths: list[float] = field(default_factory=list)
+
+    def embed(self, pictures: Sequence[bytes], **more: Any) -> httpx.Response:
+        encoded = [base64.b64encode(picture).decode() for picture in pictures]
+        return self.client.post("/embed/drawings", json={"drawings": encoded, **more})
+
+    def wait_until_ready(self) -> str:
+        until = time.monotonic() + 10
+        while True:
+            answer = self.client.get("/health/ready")
+            if answer.status_code == 200:
+                return str(answer.json()["encoder"])
+            assert time.monotonic() < until, answer.text
+            time.sleep(0.05)
+
+
+Serve = Callable[[Settings], AbstractContextManager[Online]]
+
+
+@pytest.fixture
+def serve(server_folder: Path) -> Serve:
+    """Runs the embedder on a Unix socket: `with serve(settings) as online`."""
+
+    @contextmanager
+    def running(settings: Settings) -> Iterator[Online]:
+        socket = server_folder / f"embedder-{time.monotonic_ns()}.sock"
+        online = Online(
+            httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://embedder", timeout=20), socket
+        )
+        app = create_app(settings, on_engine_death=lambda: online.deaths.append(time.monotonic()))
+        server = uvicorn.Server(uvicorn.Config(app, uds=str(socket), log_config=None, lifespan="on"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive()
+                time.sleep(0.01)
+            yield online
+        finally:
+            server.should_exit = True
+            thread.join()
+            online.client.close()
+
+    return running
+
+
+@pytest.fixture
+def online(serve: Serve, settings: Settings, scripted: ScriptedEncoder) -> Iterator[Online]:
+    """An embedder whose active encoder is `scripted`."""
+    with serve(settings) as running:
+        running.wait_until_ready()
+        scripted.batches.clear()
+        yield running
+
+
+def derivative(grey: int = 128, size: tuple[int, int] = (40, 30)) -> bytes:
+    """A derivative of one grey."""
+    return encode_png(Image.new("L", size, grey))
+
+
+def in_colour(picture: bytes) -> bytes:
+    return encode_png(Image.open(io.BytesIO(picture)).convert("RGB"))
