@@ -21,6 +21,21 @@ Id = Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$")]
 REVALIDATE = "private, no-cache"
 
 
+class Cached:
+    """What a copy is known by: an ETag, to be asked about before the copy is used again."""
+
+    def __init__(self, tag: str) -> None:
+        self.etag = f'"{tag}"'
+        self.headers = {"ETag": self.etag, "Cache-Control": REVALIDATE}
+
+    def is_known(self, if_none_match: str | None) -> bool:
+        known = {part.strip().removeprefix("W/") for part in (if_none_match or "").split(",")}
+        return bool(known & {self.etag, "*"})
+
+    def not_modified(self) -> Response:
+        return Response(status_code=304, headers=self.headers)
+
+
 @router.get("/patents/{patent_id}", responses=READ | {304: {"description": "Not changed."}})
 def read_patent(
     patent_id: Id,
@@ -31,8 +46,10 @@ def read_patent(
 ) -> PatentView:
     """A patent as it stands now."""
     patent = service.find_patent(session, patent_id)
-    if (unchanged := _revalidate(response, patent.digest[:32] + f"-{patent.added_in}", if_none_match)) is not None:
-        return unchanged  # type: ignore[return-value]
+    cached = Cached(f"{patent.digest[:32]}-{patent.added_in}")
+    if cached.is_known(if_none_match):
+        return cached.not_modified()  # type: ignore[return-value]
+    response.headers.update(cached.headers)
     return service.read_patent(session, patent_id)
 
 
@@ -65,25 +82,10 @@ def read_image(
 ) -> Response:
     """The drawing's picture: greyscale on white, its long side 512 pixels or `size`."""
     drawing = service.find_drawing(session, drawing_id)
-    response = Response(media_type="image/png")
-    tag = f"{drawing.derivative[:32]}-{size or 512}"
-    if (unchanged := _revalidate(response, tag, if_none_match)) is not None:
-        return unchanged
-    picture = service.read_image(resources, drawing, size)
-    return Response(
-        picture,
-        media_type="image/png",
-        headers=dict(response.headers) | {"Content-Length": str(len(picture))},
-    )
-
-
-def _revalidate(response: Response, tag: str, if_none_match: str | None) -> Response | None:
-    """Set ETag and Cache-Control; a 304 when the caller's copy is still good."""
-    etag = f'"{tag}"'
-    headers = {"ETag": etag, "Cache-Control": REVALIDATE}
-    response.headers.update(headers)
-    known = {part.strip().removeprefix("W/") for part in (if_none_match or "").split(",")}
-    return Response(status_code=304, headers=headers) if known & {etag, "*"} else None
+    cached = Cached(f"{drawing.derivative[:32]}-{size or 512}")
+    if cached.is_known(if_none_match):
+        return cached.not_modified()
+    return Response(service.read_image(resources, drawing, size), media_type="image/png", headers=cached.headers)
 
 
 @router.delete("/patents/{patent_id}", status_code=202, responses=ACCEPTED | problems(404))
