@@ -1,11 +1,10 @@
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from .command_line import linework
 
 
 @pytest.fixture
@@ -14,12 +13,6 @@ def taken_port() -> Iterator[int]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield listener.getsockname()[1]
-
-
-def linework(*arguments: str, home: Path, port: int) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LINEWORK_HOME": str(home), "LINEWORK_PORT": str(port), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "linework_local", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
 def test_a_port_in_use_is_told_before_anything_starts(server_folder: Path, taken_port: int) -> None:

@@ -18,6 +18,8 @@ from linework_local.postgres import Postgres
 from linework_local.redis import Redis
 from linework_local.supervision import Program, Supervisor, configuration
 
+from .command_line import processes_that_name
+
 SLEEPER = [sys.executable, "-c", "import time; print('I live', flush=True); time.sleep(600)"]
 
 
@@ -70,18 +72,6 @@ def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
         time.sleep(0.1)
 
 
-def processes_that_name(text: str) -> list[str]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if text in command:
-            found.append(command)
-    return found
-
-
 @pytest.fixture(scope="module")
 def stack(server_folder: Path) -> Iterator[Supervised]:
     stack = Supervised(server_folder / "supervised")
@@ -129,7 +119,7 @@ def test_a_second_stack_runs_beside_the_first(stack: Supervised, server_folder: 
     second.sql("CREATE TABLE mine ()")
     assert stack.sql("SELECT to_regclass('mine')") == [(None,)]
     second.supervisor.stop()
-    assert not processes_that_name(str(second.home.root))
+    eventually(lambda: not processes_that_name(str(second.home.root)))
     assert set(stack.states().values()) == {"RUNNING"}
 
 

@@ -1,3 +1,4 @@
 from linework_local.cli import app
 
-app()
+if __name__ == "__main__":  # processes that draw the sample corpus import this module, too
+    app()

@@ -1,6 +1,7 @@
 """The command line: up, down, status, logs, demo."""
 
 import datetime as dt
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +23,7 @@ from linework_local.stack import Stack
 
 app = typer.Typer(help="Linework on this machine.", no_args_is_help=True, add_completion=False)
 console = Console()
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # people read this output
 
 HomeOption = Annotated[Path, typer.Option("--home", envvar="LINEWORK_HOME", help="Where all state is kept.")]
 PortOption = Annotated[int, typer.Option("--port", envvar="LINEWORK_PORT", min=1, max=65535)]
@@ -38,9 +41,8 @@ def up(
     """Start the stack and return when it is ready."""
     stack = Stack(Home.at(home), port)
     _told(stack, lambda: stack.up(timeout))
-    console.print(
-        f"Linework is ready: [bold]{stack.gateway.address}[/] (the API's pages: {stack.gateway.address}/docs)"
-    )
+    address = stack.gateway.address
+    console.print(f"Linework is ready: [bold]{address}[/] (the API's pages: {address}/docs)", soft_wrap=True)
 
 
 @app.command()
@@ -93,8 +95,10 @@ def demo(home: HomeOption = DEFAULT_HOME, port: PortOption = DEFAULT_PORT) -> No
     with _complaints():
         sample.load(stack.gateway, stack.home.demo, console)
         query = sample.newest_query(stack.home.demo)
+        title = stack.gateway.patent(query.patent)["title"]
         answer = stack.gateway.search(patent=query.patent, before=query.before, limit=10)
-    console.print(sample.table_of(answer, query))
+    console.print(f"What looks like {query.patent} ({title}) and was granted before {query.before}?", soft_wrap=True)
+    console.print(sample.table_of(answer))
     address = stack.gateway.address
     console.print(f"Linework goes on at [bold]{address}[/] (the API's pages: {address}/docs). Try:", soft_wrap=True)
     console.print(f"  curl '{address}/search?patent={query.patent}&before={query.before}'", soft_wrap=True)

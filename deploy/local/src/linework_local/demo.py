@@ -14,6 +14,7 @@ from rich.table import Table
 
 from linework_local.errors import StackError
 from linework_local.gateway import Gateway
+from linework_local.machine import Machine
 
 DESIGNS = 60
 SEED = 2024
@@ -37,7 +38,7 @@ def write_corpus(folder: Path) -> None:
 
     new = folder.with_name(folder.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
-    linework_office.publish(new, designs=DESIGNS, seed=SEED)
+    linework_office.publish(new, designs=DESIGNS, seed=SEED, workers=Machine.here().cores)
     new.rename(folder)
 
 
@@ -61,12 +62,11 @@ def newest_query(folder: Path) -> Query:
     raise StackError(f"{newest} holds no package.", "Remove the demo folder and try again.")
 
 
-def table_of(answer: dict[str, Any], query: Query) -> Table:
+def table_of(answer: dict[str, Any]) -> Table:
     """The hits of a search, for people."""
-    title = f"What looks like {query.patent}, granted before {query.before}"
     exact = "exact" if answer["exact"] else "approximate"
     caption = f"{answer['eligible']} drawings compared, {exact}, by {answer['encoder']['name']}"
-    table = Table("rank", "score", "patent", "title", "granted", title=title, caption=caption)
+    table = Table("rank", "score", "patent", "title", "granted", caption=caption)
     for hit in answer["hits"]:
         patent = hit["patent"]
         table.add_row(

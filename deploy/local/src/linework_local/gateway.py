@@ -33,6 +33,9 @@ class Gateway:
     def corpus(self) -> dict[str, Any]:
         return self._call("GET", "/corpus")
 
+    def patent(self, patent_id: str) -> dict[str, Any]:
+        return self._call("GET", f"/patents/{patent_id}")
+
     def search(self, **query: str | int) -> dict[str, Any]:
         return self._call("GET", "/search", params=query)
 

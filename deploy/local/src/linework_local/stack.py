@@ -67,10 +67,10 @@ class Stack:
     def _start(self, plan: Plan, machine: Machine, conf: str) -> None:
         _check_port(self.port)
         self.say("Starting the servers")
-        if plan.postgres:
-            plan.postgres.prepare(machine)
         self.home.remove_run()  # what a crash has left
         self.home.create()
+        if plan.postgres:
+            plan.postgres.prepare(machine)
         self.home.supervisor_conf.touch(mode=0o600)
         self.home.supervisor_conf.write_text(conf)
         self.supervisor.start(plan.environment)

@@ -138,7 +138,7 @@ class Supervisor:
                         raise
 
     def stop(self, seconds: float = 120.0) -> None:
-        """Stop every program and the supervisor itself; return when all are gone. Raises StackError."""
+        """Stop every program; return when all are gone, supervisord being on its way out. Raises StackError."""
         self._call("shutdown")
         pid_file = self.home.supervisor_pid  # its removal is the last thing that supervisord does
         _wait(lambda: not pid_file.exists(), seconds, "supervisord does not stop.")
