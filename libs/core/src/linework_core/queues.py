@@ -6,9 +6,9 @@ from uuid import UUID
 
 import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from linework_core import logs
 from linework_core.settings import get_settings
@@ -60,22 +60,36 @@ def broker_url(redis_url: str) -> str:
 
 @cache
 def _publisher() -> Celery:
-    return make_celery("publisher")
+    """Sends nudges. It gives a Redis that hangs a second, since a caller waits meanwhile for an answer."""
+    app = make_celery("publisher")
+    app.conf.broker_transport_options |= {
+        "socket_timeout": 1,
+        "socket_connect_timeout": 1,
+        "retry_on_timeout": False,
+        "max_retries": 0,
+    }
+    return app
 
 
 def nudge(kind: str, job_id: UUID) -> None:
     """Tell the workers of a kind that a job waits. A Redis that is down costs time only: the beat tells again."""
     try:
-        _publisher().send_task(f"linework.{kind}.run", args=[str(job_id)], queue=kind)
-    except (OperationalError, RedisError, OSError) as error:
-        log.warning("nudge_not_sent", kind=kind, job_id=str(job_id), error=str(error))
+        _publisher().send_task(f"linework.{kind}.run", args=[str(job_id)], queue=kind, retry=False)
+    except Exception as error:  # whatever it is: the job is committed, so its caller must not be told of a failure
+        log.warning("nudge_not_sent", kind=kind, job_id=str(job_id), error=f"{type(error).__name__}: {error}")
 
 
 def get_redis(*, timeout: float = 2.0) -> Redis:
-    """A client of the configured Redis."""
-    return Redis.from_url(get_settings().redis_url, socket_timeout=timeout, socket_connect_timeout=timeout)
+    """A client of the configured Redis that says at once when it is down. Close it, or use it as a context."""
+    return Redis.from_url(
+        get_settings().redis_url,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+    )
 
 
 def waiting(kind: str) -> int:
     """How many nudges lie unread in a queue. Raises RedisError."""
-    return int(get_redis().llen(kind))
+    with get_redis() as client:
+        return int(client.llen(kind))
