@@ -64,7 +64,7 @@ class Plan:
         return json.dumps([self.settings.model_dump(mode="json"), dict(self.extra)], sort_keys=True, default=str)
 
     def programs(self, machine: Machine) -> list[Program]:
-        """In the order in which they start."""
+        """The servers that are embedded, and every service."""
         return [*self._servers(), *self._services(machine)]
 
     def _servers(self) -> list[Program]:

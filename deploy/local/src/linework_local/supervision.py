@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
@@ -22,7 +22,10 @@ UP = ("STARTING", "RUNNING")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One process that is kept running. `early` ones start with the supervisor, the others when asked."""
+    """One process that is kept running.
+
+    The servers (`early`) start with the supervisor; the services start when asked and stop before the servers.
+    """
 
     name: str
     command: Sequence[str]
@@ -31,10 +34,13 @@ class Program:
     stop_seconds: int = 20
     environment: Mapping[str, str] = field(default_factory=dict)  # plain words and numbers only
 
-    def section(self, home: Home, priority: int) -> str:
+    @property
+    def group(self) -> str:
+        return "servers" if self.early else "services"
+
+    def section(self, home: Home) -> str:
         lines = {
             "command": shlex.join(self.command),
-            "priority": priority,  # started in this order, stopped in the opposite one
             "autostart": str(self.early).lower(),
             "autorestart": "true",
             "startsecs": 1,
@@ -56,13 +62,14 @@ class Process:
     """What supervisord says of one program. `seconds` is how long it has been running."""
 
     name: str
+    group: str
     state: str
     pid: int | None
     seconds: int
     trouble: str
 
 
-def configuration(home: Home, programs: Iterable[Program], fingerprint: str) -> str:
+def configuration(home: Home, programs: Sequence[Program], fingerprint: str) -> str:
     """supervisord.conf. `fingerprint` stands for what the processes get by their environment."""
     sections = [
         f"# settings {fingerprint}\n",
@@ -82,7 +89,8 @@ def configuration(home: Home, programs: Iterable[Program], fingerprint: str) -> 
             "rpcinterface:supervisor",
             {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"},
         ),
-        *(program.section(home, priority) for priority, program in enumerate(programs, start=1)),
+        *_groups(programs),
+        *(program.section(home) for program in programs),
     ]
     return "\n".join(sections)
 
@@ -119,6 +127,7 @@ class Supervisor:
         return [
             Process(
                 name=info["name"],
+                group=info["group"],
                 state=info["statename"],
                 pid=info["pid"] or None,
                 seconds=max(info["now"] - info["start"], 0) if info["statename"] == "RUNNING" else 0,
@@ -132,7 +141,7 @@ class Supervisor:
         for process in self.processes():
             if process.state not in (*UP, "BACKOFF"):
                 try:
-                    self._call("startProcess", process.name, False)
+                    self._call("startProcess", f"{process.group}:{process.name}", False)
                 except Fault as fault:
                     if fault.faultCode != Faults.ALREADY_STARTED:
                         raise
@@ -147,6 +156,13 @@ class Supervisor:
         transport = SupervisorTransport(None, None, f"unix://{self.home.supervisor_socket}")
         with ServerProxy("http://127.0.0.1", transport=transport) as server:
             return getattr(server.supervisor, method)(*arguments)
+
+
+def _groups(programs: Sequence[Program]) -> Iterator[str]:
+    """A group stops as one, the group with the highest priority first."""
+    for priority, group in enumerate(("servers", "services"), start=1):
+        if names := [program.name for program in programs if program.group == group]:
+            yield _section(f"group:{group}", {"programs": ",".join(names), "priority": priority})
 
 
 def _section(name: str, lines: Mapping[str, object]) -> str:
