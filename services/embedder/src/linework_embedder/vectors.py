@@ -6,7 +6,6 @@ from typing import Any
 
 from pgvector import HalfVector
 from sqlalchemy import delete, func, select, text
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from linework_core.jobs.reconcile import lacking
@@ -81,27 +80,20 @@ def add_staged(session: Session, encoder: Encoder, rows: Collection[int], snapsh
 
 
 def record_failures(session: Session, encoder: Encoder, reasons: Mapping[int, str]) -> None:
-    """Note why drawings have no vector. Each is tried again after a pause that doubles, from 2 minutes to a day."""
-    rows = [
-        {"encoder": encoder.number, "drawing_row": row, "tries": 1, "reason": reason, "next_try_at": _pause(1)}
-        for row, reason in reasons.items()
-    ]
-    for row in rows:
-        statement = upsert(EmbedFailure).values(row)
-        again = {
-            "tries": EmbedFailure.tries + 1,
-            "reason": row["reason"],
-            "next_try_at": _pause(EmbedFailure.tries + 1),
-        }
-        session.execute(statement.on_conflict_do_update(index_elements=["encoder", "drawing_row"], set_=again))
+    """Note why drawings have no vector. Each is tried again after a pause that doubles, from 2 minutes to 17 hours."""
+    if not reasons:
+        return
+    statement = text("""
+        INSERT INTO embed_failures AS known (encoder, drawing_row, tries, reason, next_try_at)
+        VALUES (:encoder, :row, 1, :reason, now() + interval '2 minutes')
+        ON CONFLICT (encoder, drawing_row) DO UPDATE SET
+            tries = known.tries + 1, reason = excluded.reason,
+            next_try_at = now() + interval '1 minute' * power(2, least(known.tries + 1, 10))""")
+    rows = [{"encoder": encoder.number, "row": row, "reason": reason} for row, reason in reasons.items()]
+    session.execute(statement, rows)
 
 
 def forget_failures(session: Session, encoder: Encoder, rows: Sequence[int]) -> None:
     """What succeeded after all has not failed."""
     mine = delete(EmbedFailure).where(EmbedFailure.encoder == encoder.number, EmbedFailure.drawing_row.in_(rows))
     session.execute(mine, execution_options={"synchronize_session": False})
-
-
-def _pause(tries: Any) -> Any:
-    minutes = func.least(func.power(2, tries), 24 * 60)
-    return func.now() + func.make_interval(0, 0, 0, 0, 0, minutes)
