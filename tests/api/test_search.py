@@ -8,10 +8,10 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
-from tests.api.conftest import Design, load, unit, wipe
 
 from linework_core.corpus import close_patent, next_snapshot, open_patent
 from linework_core.tables import Encoder
+from tests.api.conftest import Design, load, unit, wipe
 
 QUERY = Design("USD0000001", [unit(0)], granted=dt.date(2020, 1, 7))
 

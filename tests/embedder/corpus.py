@@ -8,7 +8,6 @@ import numpy as np
 from obstore.store import ObjectStore
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
-from tests.embedder.conftest import derivative
 
 from linework_core import encoders, store
 from linework_core.corpus import next_snapshot
@@ -17,6 +16,7 @@ from linework_core.jobs import runner, service
 from linework_core.tables import Drawing, Embedding, EmbedFailure, Encoder, Job, Patent, Sheet
 from linework_embedder.bulk import BulkEmbedder
 from linework_vision import load
+from tests.embedder.conftest import derivative
 
 
 def add_patent(session: Session, objects: ObjectStore, patent_id: str, greys: Iterable[int | None]) -> Patent:

@@ -9,8 +9,6 @@ import pytest
 from obstore.store import ObjectStore
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
-from tests.embedder.conftest import ScriptedEncoder, mean_grey
-from tests.embedder.corpus import add_patent, failures, make_active, put, read, start, vectors
 
 from linework_core import db, encoders, store
 from linework_core.corpus import close_patent, current_snapshot, next_snapshot
@@ -22,6 +20,8 @@ from linework_embedder import bulk
 from linework_embedder.bulk import BulkEmbedder
 from linework_embedder.served import open_derivative
 from linework_vision import load
+from tests.embedder.conftest import ScriptedEncoder, mean_grey
+from tests.embedder.corpus import add_patent, failures, make_active, put, read, start, vectors
 
 
 @pytest.fixture

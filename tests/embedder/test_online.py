@@ -11,12 +11,12 @@ import httpx
 import numpy as np
 import pytest
 import torch
-from tests.embedder.conftest import DIMENSION, Online, ScriptedEncoder, Serve, derivative, in_colour, mean_grey
 
 from linework_core import db, encoders
 from linework_core.imaging import open_image
 from linework_core.settings import Settings
 from linework_vision import load
+from tests.embedder.conftest import DIMENSION, Online, ScriptedEncoder, Serve, derivative, in_colour, mean_grey
 
 
 def problem_of(response: httpx.Response, status: int, type_: str) -> str:

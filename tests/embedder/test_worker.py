@@ -12,7 +12,6 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
-from tests.embedder.corpus import add_patent, read, vectors
 
 from linework_core import db, encoders, store
 from linework_core.errors import Unavailable
@@ -20,6 +19,7 @@ from linework_core.jobs import service
 from linework_core.settings import Settings
 from linework_core.tables import Encoder
 from linework_embedder.roster import ensure_active_encoder
+from tests.embedder.corpus import add_patent, read, vectors
 
 SLOW = "debug:8;delay_ms=250"
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from linework_office import plan, publish
 from sqlalchemy import create_engine, text
+
+from linework_office import plan, publish
 from tests.stack.conftest import Stack
 
 DESIGNS = 40
