@@ -26,7 +26,6 @@ from linework_core.settings import Settings
 from linework_core.tables import Encoder as EncoderRow
 from linework_core.tables import Job
 from linework_embedder import vectors
-from linework_embedder.device import prepare_device
 from linework_embedder.encoding import Vector, encode_each
 from linework_embedder.roster import load_registered, manifest_of
 from linework_embedder.served import open_derivative
@@ -71,8 +70,7 @@ class BulkEmbedder:
     def _load(self, row: EncoderRow) -> Encoder:
         if self._encoder is None or self._encoder.manifest.content_hash != row.content_hash:
             self._encoder = None  # its memory is free before the next one needs it
-            prepare_device(self._settings)
-            self._encoder = load_registered(manifest_of(row), self._settings.device)
+            self._encoder = load_registered(manifest_of(row), self._settings)
         return self._encoder
 
 

@@ -1,5 +1,7 @@
 """The device that models run on: its threads and its share of memory."""
 
+from typing import Any
+
 from linework_core.settings import Settings
 
 
@@ -12,7 +14,10 @@ def prepare_device(settings: Settings) -> None:
     if settings.cpu_threads:
         torch.set_num_threads(settings.cpu_threads)
     if settings.device.startswith("cuda") and torch.cuda.is_available():
-        torch.cuda.set_per_process_memory_fraction(settings.gpu_memory_fraction, torch.device(settings.device))
+        torch.cuda.set_per_process_memory_fraction(settings.gpu_memory_fraction, torch.device(settings.device).index)
+        # The encoder's identity says 'fp32'; by default convolutions would run in TF32, with 10 bits of mantissa.
+        cudnn: Any = torch.backends.cudnn
+        cudnn.conv.fp32_precision = "ieee"
 
 
 def warm_up_sizes(settings: Settings) -> tuple[int, ...]:

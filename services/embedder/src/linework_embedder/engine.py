@@ -15,7 +15,6 @@ from linework_core.errors import LineworkError, TooLarge, Unavailable
 from linework_core.imaging import encode_png
 from linework_core.manifest import EncoderManifest
 from linework_core.settings import Settings
-from linework_embedder.device import prepare_device
 from linework_embedder.errors import EngineDied
 from linework_embedder.roster import Roster, load_registered
 from linework_embedder.served import Served, warm_up
@@ -26,6 +25,7 @@ log = structlog.get_logger()
 ADMITTED = Gauge("linework_embedder_admitted_items", "Items taken in and not yet answered.")
 KEPT = 3  # encoders in memory: the active one, the next, the last
 ACTIVE_FOR_S = 2.0  # how long the answer to 'which index is active' is believed
+PATIENCE_S = 1.0  # how long the database may take to say so, once an answer is known
 PROBE_S = 4.0  # a readiness probe gives up after this
 PROBE = encode_png(Image.linear_gradient("L"))
 
@@ -127,9 +127,11 @@ class Engine:
     async def _active_manifest(self) -> EncoderManifest:
         now = asyncio.get_running_loop().time()
         if self._active is None or now >= self._active_until:
+            patience = None if self._active is None else PATIENCE_S
             try:
-                self._active = await asyncio.to_thread(self._roster.active)
-            except Unavailable:
+                async with asyncio.timeout(patience):
+                    self._active = await asyncio.to_thread(self._roster.active)
+            except (Unavailable, TimeoutError):
                 if self._active is None:
                     raise
                 log.warning("active_encoder_assumed", encoder=self._active.id)
@@ -139,8 +141,7 @@ class Engine:
     async def _load(self, encoder_id: str) -> Served:
         manifest = await asyncio.to_thread(self._roster.find, encoder_id)
         loop = asyncio.get_running_loop()
-        prepare_device(self._settings)
-        encoder = await loop.run_in_executor(self._loader, load_registered, manifest, self._settings.device)
+        encoder = await loop.run_in_executor(self._loader, load_registered, manifest, self._settings)
         await loop.run_in_executor(self._model_thread, warm_up, encoder, self._settings)
         log.info("encoder_loaded", encoder=encoder_id, device=self._settings.device)
         return Served(

@@ -10,6 +10,7 @@ from linework_core.errors import Unavailable
 from linework_core.manifest import EncoderManifest
 from linework_core.settings import Settings
 from linework_core.tables import Encoder as EncoderRow
+from linework_embedder.device import prepare_device
 from linework_embedder.errors import EncoderChanged
 from linework_vision import Encoder, load
 
@@ -67,12 +68,13 @@ def manifest_of(row: EncoderRow) -> EncoderManifest:
     return EncoderManifest(id=row.encoder_id, **fields)
 
 
-def load_registered(manifest: EncoderManifest, device: str) -> Encoder:
-    """Load what was registered, and check that it still is the same.
+def load_registered(manifest: EncoderManifest, settings: Settings) -> Encoder:
+    """Load what was registered onto the device of the settings, and check that it still is the same.
 
     Raises EncoderChanged, WeightsUnavailable, BadSpec.
     """
-    encoder = load(manifest.spec, device=device, precision=manifest.detail.get("precision", "fp32"))
+    prepare_device(settings)
+    encoder = load(manifest.spec, device=settings.device, precision=manifest.detail.get("precision", "fp32"))
     if encoder.manifest.content_hash != manifest.content_hash:
         raise EncoderChanged(
             f"'{manifest.spec}' was registered as {manifest.id} but now loads as {encoder.manifest.id}: its weights"
