@@ -102,8 +102,8 @@ def _begins_as_json(member: tars.Member) -> bool:
 
 
 def _add_records(name: str, file: IO[bytes], index: Index, limits: Limits) -> Generator[Found, None, int]:
-    """File the records of a JSON file under their patents. Returns how many there were."""
-    count = 0
+    """File the records of a JSON file under their patents. Returns how many could be."""
+    count, ordinal = 0, 0
     try:
         for ordinal, value in jsons.values(file, limits):
             where = f"{name}, record {ordinal}"
@@ -112,14 +112,14 @@ def _add_records(name: str, file: IO[bytes], index: Index, limits: Limits) -> Ge
                 continue
             if count == 0 and isinstance(value, dict) and not deeppatent2.looks_like(value):
                 raise Fault("unknown-format", "The JSON's first object is no record of DeepPatent2.")
-            count += 1
             rejected = deeppatent2.add_record(index, where, value)
+            count += rejected is None
             if rejected is not None:
                 yield rejected
     except Fault as fault:
         yield fault.of(name)
     else:
-        if count == 0:
+        if ordinal == 0:
             yield Rejected(name, "unknown-format", "The JSON holds no records.")
     return count
 

@@ -57,6 +57,9 @@ class TarPictures:
 
     def add_all(self) -> None:
         """Read all headers. Raises Fault if the tar is damaged or compressed; what was read stays known."""
+        if tars.is_compressed(self.stream.read(8)):
+            raise Fault("compressed-archive", "Unpack the tar: its images are wanted in any order.")
+        self.stream.seek(0)
         for member in tars.members(self.stream, self.limits, mode="r:"):
             if member.fault is None and is_image(member.name):
                 self.add(member)

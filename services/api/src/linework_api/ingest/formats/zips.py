@@ -68,6 +68,8 @@ def _check(info: zipfile.ZipInfo, limits: Limits) -> None:
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """The bytes, their checksum verified. zipfile never unpacks more than the size that was checked."""
+    if archive.fp is None:
+        raise RuntimeError("A record's images are read before the next record is asked for.")
     try:
         return archive.read(info)
     except DAMAGED as error:
