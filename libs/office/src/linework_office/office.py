@@ -101,12 +101,14 @@ def _families(dice: Dice, designs: int) -> list[Family]:
     by_class: dict[str, list[Family]] = defaultdict(list)
     for family in FAMILIES.values():
         by_class[family.locarno[:2]].append(family)
-    columns = _shuffled(dice, [_shuffled(dice, group) for group in by_class.values()])
+    # Of each class first the kind that everybody knows, which is the one its module begins with.
+    columns = _shuffled(dice, [[group[0], *_shuffled(dice, group[1:])] for group in by_class.values()])
     deepest = max(len(column) for column in columns)
     spread = [column[row] for row in range(deepest) for column in columns if row < len(column)]
     chosen = spread[: max(1, round(designs * 0.5))]
     more = [chosen[int(len(chosen) * dice.between(0, 0.999) ** 1.5)] for _ in range(designs - len(chosen))]
-    return _shuffled(dice, (chosen + more)[:designs])
+    # The newest design is of a kind seen before: whoever searches for it first finds something.
+    return [*_shuffled(dice, chosen + more[1:]), *more[:1]][:designs]
 
 
 def _shuffled(dice: Dice, items: Sequence[T]) -> list[T]:
@@ -116,7 +118,7 @@ def _shuffled(dice: Dice, items: Sequence[T]) -> list[T]:
 def _parent(dice: Dice, granted: Sequence[Design], day: date) -> Design | None:
     """Sometimes an earlier design, granted long enough ago and not too long, that this one continues."""
     able = [d for d in granted if 250 <= (day - d.granted).days <= 1000 and not d.hague]
-    return dice.pick(able) if able and dice.chance(0.2) else None
+    return dice.pick(able) if able and dice.chance(0.15) else None
 
 
 def _design(dice: Dice, number: int, family: Family, day: date, seed: tuple[int, ...]) -> Design:

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from PIL.TiffImagePlugin import IMAGEDESCRIPTION, PHOTOMETRIC_INTERPRETATION, ROWSPERSTRIP
+from PIL.TiffImagePlugin import IMAGEDESCRIPTION, PHOTOMETRIC_INTERPRETATION, ROWSPERSTRIP, SAMPLESPERPIXEL
 
 from .design import Design
 from .dice import Dice
@@ -124,7 +124,7 @@ def _front_page(sheet: Sheet) -> Sheet:
 def tiff(sheet: Sheet) -> bytes:
     """The page as USPTO stores it: one strip of CCITT G4, one bit a pixel, 300 dpi, WhiteIsZero."""
     page = "OGFIG" if sheet.number == 0 else f"PG{sheet.number:06d}"
-    info = {IMAGEDESCRIPTION: f"**DRAWING;{page};BW;P", ROWSPERSTRIP: sheet.ink.shape[0]}
+    info = {IMAGEDESCRIPTION: f"**DRAWING;{page};BW;P", ROWSPERSTRIP: sheet.ink.shape[0], SAMPLESPERPIXEL: 1}
     out = io.BytesIO()
     Image.fromarray(sheet.ink).save(out, "TIFF", compression="group4", dpi=(DPI, DPI), tiffinfo=info)
     return _white_is_zero(out.getvalue())
