@@ -106,13 +106,13 @@ def test_the_grant_gives_the_size_of_each_image_in_millimetres(packages: list[Pa
                 assert float(image.get(name).removesuffix("mm")) == pytest.approx(side * 25.4 / 300, abs=0.01)
 
 
-def test_the_front_page_repeats_the_first_figure_without_its_label(packages: list[Package]) -> None:
-    for parcel in packages:
-        front, first, *_ = (np.asarray(sheet) for sheet in parcel.sheets)
-        room = first.shape[1] - front.shape[1]
-        at_top = first[: front.shape[0]]
-        assert any((at_top[:, x : x + front.shape[1]] == front).all() for x in range(room + 1))
-        assert first.shape[0] > front.shape[0]
+def test_the_front_page_repeats_the_first_figure_without_its_label(designs: dict[str, Design]) -> None:
+    for design in list(designs.values())[:3]:
+        front, first, *_ = draw(design, size=0.2)
+        index, (left, top, right, bottom) = first.figures[0]
+        assert index == front.figures[0][0] == 0
+        np.testing.assert_array_equal(front.ink, first.ink[top:bottom, left:right])
+        assert first.ink[bottom:].any()  # the label
 
 
 def test_numbers_are_padded_in_the_publication_and_bare_in_citations(packages: list[Package]) -> None:
