@@ -81,10 +81,7 @@ def test_drawings_have_the_numbers_of_their_files(tmp_path: Path) -> None:
 
 
 def test_drawings_without_numbers_in_their_files_are_numbered_in_the_order_of_figures(tmp_path: Path) -> None:
-    names: dict[int, dict[str, Any]] = {
-        n: {"figure_file": f"img/901-{n}.png", "subfigure_file": f"img/901-{n}.png"} for n in range(1, 12)
-    }
-    records = [data_record("LD901-20000101", drawing=n, **files) for n, files in names.items()]
+    records = [whole_sheet(n) for n in range(1, 12)]
     random.Random(1).shuffle(records)
     record = one(tmp_path, records)
     assert [(s.number, s.name) for s in record.sheets] == [(n, f"901-{n}.png") for n in range(1, 12)]
@@ -223,10 +220,7 @@ def test_a_patent_of_endless_drawings_is_set_aside(tmp_path: Path) -> None:
 
 
 def test_a_drawing_without_its_image_is_set_aside_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
-    names: dict[int, dict[str, Any]] = {
-        n: {"figure_file": f"901-{n}.png", "subfigure_file": f"901-{n}.png"} for n in (1, 2, 3)
-    }
-    records = [data_record("LD901-20000101", drawing=n, **files) for n, files in names.items()]
+    records = [whole_sheet(n) for n in (1, 2, 3)]
     write(tmp_path, {"data.json": as_json(records), **images(records)})
     (tmp_path / "img/901-2.png").unlink()
     record, rejected = found_in(tmp_path / "data.json")

@@ -136,9 +136,7 @@ _BOUNDARY = (
     r"illustrat\w+|depict\w+|when|used|is|are|being|having|according|embodying)\b"
 )
 _VIEW_NOUN = r"(?:[\w/]+-)?views?"
-_VIEW = re.compile(
-    rf"(?P<view>(?:(?!{_BOUNDARY})(?!{_VIEW_NOUN}\b)[\w/'’-]+[\s,]+)*{_VIEW_NOUN})\b", re.IGNORECASE
-)
+_VIEW = re.compile(rf"(?P<view>(?:(?!{_BOUNDARY})(?!{_VIEW_NOUN}\b)[\w/'’-]+[\s,]+)*{_VIEW_NOUN})\b", re.IGNORECASE)
 # 'FIG. 3 is a left side elevation of the chair', '1.1: Perspective'
 _NOUN_AS_VIEW = (
     r"(?:perspectives?|elevations?|sections?|cross-sections?|plans?|top|bottom|front|rear|back|left|right|"
