@@ -1,6 +1,6 @@
 """A granted design as the imaginary office keeps it: what it shows, and everything the grant says about it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from .drawing import BOTTOM, FRONT, LEFT, REAR, RIGHT, TOP, Pen, View
@@ -126,5 +126,3 @@ class Design:
 
 
 VIEWS = {"front": FRONT, "rear": REAR, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM}
-
-__all__ = ["VIEWS", "Citation", "Design", "Hague", "Parent", "Person", "Priority", "replace"]
