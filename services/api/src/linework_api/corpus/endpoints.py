@@ -69,7 +69,7 @@ def read_corpus(session: WithSession, _: Annotated[Caller, Depends(needs("search
         offices=offices,
         weeks=[week for week in weeks if week is not None],
         gaps=gaps([week for week in weeks if week is not None]),
-        set_aside=dict(session.execute(reasons).tuples().all()),
+        set_aside={reason: number for reason, number in session.execute(reasons)},  # noqa: C416  # rows are no pairs to mypy
         indexes=_indexes(session),
     )
 

@@ -13,13 +13,17 @@ from linework_api.ingest.uploads import UploadReader
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.state import Resources, WithResources
 from linework_core.db import transaction
-from linework_core.errors import Unprocessable, UnsupportedMediaType
+from linework_core.errors import TooLarge, Unprocessable, UnsupportedMediaType
 from linework_core.http import problems
 from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
+from linework_core.tables import Job
 
 router = APIRouter(tags=["ingest"])
 MAX_JSON = 64 * 2**10
+# the pattern is for readers of the schema: `resolve` says better what is wrong
+URI = {"pattern": r"^(file://(localhost)?/|s3://[^/?#\x00]+)[^?#\x00]*$"}
+Uri = Annotated[str, Field(min_length=1, max_length=2000, json_schema_extra={**URI})]
 
 
 class IngestRequest(BaseModel):
@@ -27,10 +31,8 @@ class IngestRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    uri: str = Field(min_length=1, max_length=2000, description="file:// or s3://; a package, a tar, a JSON, a folder")
-    images: str | None = Field(
-        None, min_length=1, max_length=2000, description="where a JSON's images are: tar or folder"
-    )
+    uri: Uri = Field(description="A package, a tar, a JSON, a folder.")
+    images: Uri | None = Field(None, description="Where a JSON's images are: tar or folder.")
 
 
 BODY = {
@@ -64,18 +66,20 @@ async def ingest(
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/json":
         params = await _named(request, resources)
-        return await run_in_threadpool(_accept, resources, response, caller, key, params, params)
+        job, _ = await run_in_threadpool(_accept, resources, response, caller, key, params, params)
+        return job
     if media_type != "multipart/form-data":
         raise UnsupportedMediaType("Send multipart/form-data with 'file', or application/json with 'uri'.")
     reader = UploadReader(resources.store, resources.settings.max_upload_bytes)
     uploads = await reader.read(request)
     params = {"uploads": {field: asdict(upload) for field, upload in uploads.items()}}
     asked = {field: [upload.name, upload.sha256] for field, upload in uploads.items()}
+    made = False
     try:
-        job = await run_in_threadpool(_accept, resources, response, caller, key, asked, params)
-    except BaseException:
-        await run_in_threadpool(reader.discard)
-        raise
+        job, made = await run_in_threadpool(_accept, resources, response, caller, key, asked, params)
+    finally:
+        if not made:  # the request failed, or came again and has its job and its upload already
+            await run_in_threadpool(reader.discard)
     return job
 
 
@@ -84,7 +88,7 @@ async def _named(request: Request, resources: Resources) -> dict[str, Any]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_JSON:
-            raise Unprocessable("The JSON body is too long.")
+            raise TooLarge(f"The JSON body may have {MAX_JSON:,} bytes.")
     try:
         wanted = IngestRequest.model_validate_json(body)
     except ValidationError as error:
@@ -105,12 +109,13 @@ def _accept(
     key: str | None,
     asked: Any,
     params: dict[str, Any],
-) -> JobView:
+) -> tuple[JobView, bool]:
+    """The job, and whether it was made now."""
     with transaction(resources.engine) as session:
         made = []
 
-        def make() -> Any:
+        def make() -> Job:
             made.append(jobs.create(session, "ingest", params, owner=caller.name))
             return made[0]
 
-        return accept(session, response, caller, key, asked, make)
+        return accept(session, response, caller, key, {"ingest": asked}, make), bool(made)

@@ -170,7 +170,8 @@ class Ingest:
                 outcome["added" if again else reason] += 1  # 'again': by this job, before it was interrupted
                 continue
             snapshot = snapshot or corpus.next_snapshot(session)
-            outcome["added" if known is None else "corrected"] += 1
+            corrects = known is not None and known.removed_in is None
+            outcome["corrected" if corrects else "added"] += 1
             newest[version.record.id] = writer.add_version(session, version, known, self.run.job_id, snapshot)
         return snapshot is not None
 

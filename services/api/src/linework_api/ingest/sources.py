@@ -284,8 +284,12 @@ def _relative(path: str) -> list[str]:
 
 
 def walk(folder: Source) -> Iterator[tuple[str, Source]]:
-    """All files under a folder with their relative paths, depth first, by name."""
-    for child in folder.children():
+    """All files under a folder with their relative paths, depth first, by name; what may not be listed is left out."""
+    try:
+        children = folder.children()
+    except (Forbidden, NotFound):
+        return
+    for child in children:
         if child.is_folder:
             for path, source in walk(child):
                 yield f"{child.name}/{path}", source

@@ -26,12 +26,13 @@ class Upload:
 
 
 class UploadReader:
-    """Reads one multipart request; `uploads` holds what it has stored, also when it fails midway."""
+    """Reads one multipart request; `uploads` holds what has arrived whole."""
 
     def __init__(self, store: ObjectStore, limit: int) -> None:
         self.store = store
         self.limit = limit
         self.uploads: dict[str, Upload] = {}
+        self._keys: list[str] = []  # of all objects begun
 
     async def read(self, request: Request) -> dict[str, Upload]:
         """The parts 'file' and 'images'. Raises BadRequest, Unprocessable or TooLarge; keeps nothing then."""
@@ -48,9 +49,9 @@ class UploadReader:
         _, options = parse_options_header(request.headers.get("content-type", ""))
         if not options.get("boundary"):
             raise BadRequest("The multipart request names no boundary.")
-        parser = PushMultipartParser(options["boundary"], max_segment_count=8, max_segment_size=self.limit + 1)
         part: _Part | None = None
         try:
+            parser = PushMultipartParser(options["boundary"], max_segment_count=8)
             async for chunk in request.stream():
                 for event in parser.parse(chunk):
                     part = await self._take(part, event)
@@ -72,7 +73,6 @@ class UploadReader:
             return None
         part.size += len(event)
         if part.size > self.limit:
-            self.uploads[part.field] = part.finished()  # so that it is discarded
             raise TooLarge(f"An upload may have {self.limit:,} bytes; larger files are ingested by their URI.")
         part.digest.update(event)
         await part.writer.write(bytes(event))
@@ -84,12 +84,12 @@ class UploadReader:
         if segment.name in self.uploads:
             raise Unprocessable(f"The form has two parts named '{segment.name}'.")
         key = f"uploads/{uuid.uuid4().hex}"
+        self._keys.append(key)
         return _Part(segment.name, segment.filename, key, obstore.open_writer_async(self.store, key))
 
     def discard(self) -> None:
         """Delete what was stored; the request failed, or was one that came before."""
-        keys = [upload.key for upload in self.uploads.values()]
-        for key in keys:
+        for key in self._keys:
             try:
                 obstore.delete(self.store, key)
             except FileNotFoundError:

@@ -11,7 +11,7 @@ from linework_api.ingest.formats.grouping import Index
 from linework_api.ingest.formats.limits import Limits, is_image
 from linework_api.ingest.formats.pictures import FolderPictures, Pictures, TarPictures
 from linework_api.ingest.sources import Source, walk
-from linework_core.errors import Forbidden
+from linework_core.errors import Forbidden, NotFound
 from linework_core.records import Passed, Rejected
 
 Holds = Literal["records", "images", "packages"]
@@ -55,7 +55,7 @@ def _file_member(
         yield (member.fault or Fault("link", "It is no file.")).of(where)
     elif is_image(member.name):
         pictures.add(member)
-    elif _begins_as_json(member):
+    elif _is_json(member.read(64)):
         member.file.seek(0)
         yield from _add_records(where, member.file, index, limits)
     else:
@@ -63,7 +63,7 @@ def _file_member(
 
 
 def first_kind(source: Source, limits: Limits) -> Holds:
-    """What a tar holds: its first member that is no image tells. Raises Fault if it is damaged before that."""
+    """What a tar holds: its first member that is no image and no stray JSON tells. Raises Fault if it is damaged before that."""
     kind: Holds = "packages"
     with source.open() as stream:
         for member in tars.members(stream, limits, mode=_mode(stream)):
@@ -71,7 +71,13 @@ def first_kind(source: Source, limits: Limits) -> Holds:
                 # sheets of an unpacked package come before its XML, but are TIFFs
                 kind = "packages" if member.name.lower().endswith((".tif", ".tiff")) else "images"
             elif member.fault is None:
-                return "records" if _begins_as_json(member) else "packages"
+                head = member.read(4096)
+                if _is_json(head) and any(
+                    key in head for key in (b'"patentID"', b'"figure_file"', b'"subfigure_file"')
+                ):
+                    return "records"
+                if not _is_json(head):
+                    return "packages"
     return kind
 
 
@@ -81,7 +87,7 @@ def begins_with_image(source: Source, limits: Limits) -> bool:
         with source.open() as stream:
             first = next(tars.members(stream, limits), None)
             return first is not None and is_image(first.name)
-    except (Fault, Forbidden):
+    except (Fault, Forbidden, NotFound):
         return False
 
 
@@ -94,8 +100,8 @@ def _mode(stream: BinaryIO) -> str:
     return "r|*" if compressed else "r:"
 
 
-def _begins_as_json(member: tars.Member) -> bool:
-    return member.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"[", b"{"))
+def _is_json(head: bytes) -> bool:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"[", b"{"))
 
 
 # ---- records ---------------------------------------------------------------------------------------------
@@ -148,7 +154,11 @@ def _libraries(
 
 
 def _tars_of_images(folder: Source, limits: Limits) -> Iterator[Source]:
-    for child in folder.children():
+    try:
+        children = folder.children()
+    except (Forbidden, NotFound):  # a file may be read though its folder may not be listed
+        return
+    for child in children:
         if child.name.lower().endswith(TAR_NAMES) and begins_with_image(child, limits):
             yield child
 

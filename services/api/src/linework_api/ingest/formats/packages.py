@@ -129,8 +129,14 @@ def _serves_a_data_set(tar: Source, folder: Source, limits: Limits) -> bool:
     """Whether a tar holds the images of a JSON file in its folder, which then reads it."""
     if not datasets.begins_with_image(tar, limits):
         return False
-    others = [child for child in folder.children() if not child.is_folder and child.name != tar.name]
-    return any(kind_of(child) == "json" for child in others)
+    return any(_is_json(child) for child in folder.children() if not child.is_folder and child.name != tar.name)
+
+
+def _is_json(source: Source) -> bool:
+    try:
+        return kind_of(source) == "json"
+    except (Forbidden, NotFound):
+        return False
 
 
 # ---- files -----------------------------------------------------------------------------------------------

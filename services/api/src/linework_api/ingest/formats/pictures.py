@@ -8,7 +8,7 @@ from linework_api.ingest.formats.faults import Fault
 from linework_api.ingest.formats.grouping import Index
 from linework_api.ingest.formats.limits import Limits, is_image
 from linework_api.ingest.sources import Source, walk
-from linework_core.errors import Forbidden, UnreadableImage
+from linework_core.errors import Forbidden, NotFound, UnreadableImage
 
 Read = Callable[[], bytes]
 
@@ -86,9 +86,12 @@ Pictures = FolderPictures | TarPictures
 
 
 def read_all(source: Source, limits: Limits) -> bytes:
-    """The bytes of a file. Raises UnreadableImage if there are more than a member may have."""
-    with source.open() as file:
-        data = file.read(limits.member + 1)
+    """The bytes of a file. Raises UnreadableImage if it may not be read or has more than a member may have."""
+    try:
+        with source.open() as file:
+            data = file.read(limits.member + 1)
+    except (Forbidden, NotFound) as error:
+        raise UnreadableImage(error.detail) from None
     if len(data) > limits.member:
         raise UnreadableImage(f"{source.name} has more than {limits.member:,} bytes.")
     return data

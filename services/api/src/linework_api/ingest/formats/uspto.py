@@ -22,7 +22,7 @@ log = structlog.get_logger()
 SPOOL = 16 * MB  # a package up to this size stays in memory while it is read
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 WEEK = re.compile(r"I(\d{8})(?:\.\w+)*", re.IGNORECASE)  # the name of a weekly package
-OTHER_KINDS = re.compile(r"UTIL\w*|PLANT\w*|REISSUE\w*|SIR\w*|DEF\w*", re.IGNORECASE)  # folders of a weekly tar
+OTHER_KINDS = re.compile(r"UTIL\d*|PLANT|REISSUE|SIR|DEF")  # folders of a weekly tar
 
 
 # ---- one package -----------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def _take(where: str, folder: str, member: tars.Member, loose: "_Loose", limits:
     elif is_image(member.name) or member.name.lower().endswith(".xml"):
         fault = loose.add(folder, member, magic)
         if fault is not None:
-            yield fault.of(where)
+            yield fault.of(PurePosixPath(where).parent.as_posix())
     else:
         yield Passed(where, "not-a-package")
 
@@ -252,12 +252,17 @@ class _Loose:
     folder: str | None = None
     files: list[PackageFile] = field(default_factory=list)
     place: "tempfile.TemporaryDirectory[str] | None" = None
+    overfull: bool = False
 
     def add(self, folder: str, member: tars.Member, head: bytes) -> Fault | None:
-        """Keep a file. Returns the fault that makes its folder too large."""
+        """Keep a file. Returns the fault that makes its folder too large, once; then the folder is passed over."""
+        if self.overfull:
+            return None
         total = sum(file.size for file in self.files) + member.size
         if len(self.files) >= self.limits.package_files or total > self.limits.package:
-            return Fault("too-large", f"The folder {folder!r} of the tar is larger than a package may be.")
+            self.discard()
+            self.folder, self.overfull = folder, True
+            return Fault("too-large", "The folder is larger than a package may be.")
         self.folder = folder
         self.place = self.place or tempfile.TemporaryDirectory(prefix="linework-")
         path = Path(self.place.name, str(len(self.files)))
@@ -279,4 +284,4 @@ class _Loose:
     def discard(self) -> None:
         if self.place is not None:
             self.place.cleanup()
-        self.files, self.folder, self.place = [], None, None
+        self.files, self.folder, self.place, self.overfull = [], None, None, False

@@ -1,0 +1,291 @@
+"""From a package to rows: versions, corrections, withdrawals, and what is set aside."""
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from fastapi.testclient import TestClient
+from linework_office import Design, package, plan, write_folder, write_package, write_weeks
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from tests.api.conftest import DIMENSION
+
+from linework_api import worker
+from linework_core.jobs import runner
+from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Package, Patent, SetAside, Sheet
+
+Load = Callable[..., dict[str, Any]]
+SIZE = 0.2  # of the sheets, so that drawing them takes no time
+
+
+@pytest.fixture(scope="session")
+def designs() -> list[Design]:
+    return plan(designs=8, seed=5)
+
+
+@pytest.fixture
+def load(client: TestClient, encoder: Encoder) -> Iterator[Load]:
+    """Ingest a file by upload, or a folder by URI, and return the job when it has ended."""
+    worker.decoder.cache_clear()
+
+    def ingest(path: Path) -> dict[str, Any]:
+        if path.is_dir():
+            response = client.post("/ingest", json={"uri": path.as_uri()})
+        else:
+            response = client.post("/ingest", files={"file": (path.name, path.read_bytes())})
+        return finish(response)
+
+    def finish(response: Any) -> dict[str, Any]:
+        assert response.status_code == 202, response.text
+        job_id = response.json()["id"]
+        assert response.headers["location"] == f"/jobs/{job_id}"
+        runner.run_job(UUID(job_id), worker._ingest)
+        job: dict[str, Any] = client.get(f"/jobs/{job_id}").json()
+        return job
+
+    ingest.finish = finish  # type: ignore[attr-defined]
+    yield ingest
+    worker.decoder().close()
+    worker.decoder.cache_clear()
+
+
+def count(session: Session, table: Any, *conditions: Any) -> int:
+    session.rollback()
+    return session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
+
+
+def test_a_weekly_tar_is_read_to_its_end(load: Load, client: TestClient, designs: list[Design], tmp_path: Path) -> None:
+    (tar,) = write_weeks(tmp_path, [replace(design, granted=designs[0].granted) for design in designs[:3]], size=SIZE)
+    job = load(tar)
+    assert (job["state"], job["progress"]) == ("succeeded", {"total": 3, "done": 3, "skipped": 0, "failed": 0})
+    assert client.get("/corpus").json()["weeks"] == [str(designs[0].granted)]
+
+
+def test_the_front_page_is_kept_and_not_searched(
+    load: Load, session: Session, designs: list[Design], tmp_path: Path
+) -> None:
+    design = designs[0]
+    load(write_package(tmp_path, design, size=SIZE))
+    assert count(session, Sheet, Sheet.role == "front_page") == 1
+    assert count(session, Sheet) == len(design.sheets) + 1
+    assert count(session, Drawing) == len(design.sheets)
+    assert count(session, Drawing, Drawing.drawing_id.like("%-D00000%")) == 0
+    first = session.scalars(select(Drawing).order_by(Drawing.number)).first()
+    assert first is not None
+    assert first.drawing_id == f"{design.name}-D00001_1"
+
+
+def test_a_patent_reads_as_it_was_published(
+    load: Load, client: TestClient, designs: list[Design], tmp_path: Path
+) -> None:
+    for design in designs:
+        load(write_package(tmp_path, design, size=SIZE))
+        patent = client.get(f"/patents/{design.id}").json()
+        assert patent["title"] == design.title
+        assert patent["granted"] == str(design.granted)
+        assert patent["filed"] == str(design.filed)
+        assert len(patent["figures"]) == len(design.views)
+        assert len(patent["citations"]) == sum(not citation.text for citation in design.citations)
+        drawing = client.get(f"/drawings/{patent['drawings'][0]}").json()
+        certain = len(design.views) == len(design.sheets)
+        assert (drawing["figure"] is not None) == certain
+        assert len(drawing["candidates"]) == (0 if certain else len(design.views))
+
+
+def test_loading_twice_changes_nothing(
+    load: Load, client: TestClient, session: Session, designs: list[Design], tmp_path: Path
+) -> None:
+    path = write_package(tmp_path, designs[0], size=SIZE)
+    load(path)
+    before = client.get("/corpus").json()
+    job = load(path)
+    assert job["progress"] == {"total": 1, "done": 0, "skipped": 1, "failed": 0}
+    assert job["result"] == {"records": 1, "unchanged": 1}
+    assert client.get("/corpus").json() == before
+    unpacked = load(write_folder(tmp_path / "unpacked", designs[0], size=SIZE).parent)
+    assert unpacked["result"] == {"records": 1, "unchanged": 1}
+
+
+def embed_all(session: Session, encoder: Encoder) -> None:
+    """Give each open drawing a vector, as the embedder would."""
+    for drawing in session.scalars(select(Drawing).where(Drawing.removed_in.is_(None))).all():
+        copied = ("patent_id", "office", "granted", "filed", "priority", "locarno", "view", "drawing_id", "derivative")
+        facts = {name: getattr(drawing, name) for name in copied}
+        vector = [1.0, *[0.0] * (DIMENSION - 1)]
+        row = {"encoder": encoder.number, "drawing_row": drawing.row_id, "vector": vector, "added_in": 1}
+        session.add(Embedding(**facts, **row))
+    session.commit()
+
+
+def test_a_corrected_package_closes_the_old_version_and_keeps_its_vectors(
+    load: Load, session: Session, encoder: Encoder, designs: list[Design], tmp_path: Path
+) -> None:
+    design = designs[0]
+    load(write_package(tmp_path, design, size=SIZE))
+    embed_all(session, encoder)
+    job = load(write_package(tmp_path, replace(design, title="Corrected title"), size=SIZE))
+    assert job["result"] == {"records": 1, "corrected": 1}
+    versions = session.scalars(select(Patent).order_by(Patent.row_id)).all()
+    assert [version.title for version in versions] == [design.title, "Corrected title"]
+    assert versions[0].removed_in == versions[1].added_in
+    assert versions[1].removed_in is None
+    sheets = len(design.sheets)
+    assert count(session, Drawing) == 2 * sheets
+    assert count(session, Embedding, Embedding.removed_in == versions[0].removed_in) == sheets
+    assert count(session, Embedding, Embedding.removed_in.is_(None)) == sheets
+
+
+def test_a_withdrawn_patent_stays_withdrawn_until_it_is_corrected(
+    load: Load, client: TestClient, session: Session, designs: list[Design], tmp_path: Path
+) -> None:
+    path = write_package(tmp_path, designs[0], size=SIZE)
+    load(path)
+    withdrawn = load.finish(client.delete(f"/patents/{designs[0].id}"))  # type: ignore[attr-defined]
+    assert withdrawn["result"]["withdrawn"] == designs[0].id
+    assert client.get(f"/patents/{designs[0].id}").status_code == 404
+    assert count(session, Drawing, Drawing.removed_in.is_(None)) == 0
+    assert load(path)["result"] == {"records": 1, "withdrawn": 1}
+    assert client.get(f"/patents/{designs[0].id}").status_code == 404
+    corrected = write_package(tmp_path, replace(designs[0], title="Corrected"), size=SIZE)
+    assert load(corrected)["result"] == {"records": 1, "added": 1}
+    assert client.get(f"/patents/{designs[0].id}").json()["title"] == "Corrected"
+
+
+def rewritten(design: Design, change: Callable[[str, bytes], bytes | None]) -> bytes:
+    """A package in which a file was changed, or (None) left out."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(package(design, SIZE))) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            content = change(name, old.read(name))
+            if content is not None:
+                new.writestr(name, content)
+    return out.getvalue()
+
+
+def test_text_alone_corrects_the_facts_and_keeps_the_drawings(
+    load: Load, client: TestClient, session: Session, designs: list[Design], tmp_path: Path
+) -> None:
+    design = next(design for design in designs if len(design.views) == len(design.sheets))
+    load(write_package(tmp_path, design, size=SIZE))
+    drawings = client.get(f"/patents/{design.id}").json()["drawings"]
+    text_only = tmp_path / "text.ZIP"
+    corrected = replace(design, title="Corrected title")
+    text_only.write_bytes(rewritten(corrected, lambda name, data: None if name.endswith(".TIF") else data))
+    assert load(text_only)["progress"]["done"] == 1
+    patent = client.get(f"/patents/{design.id}").json()
+    assert patent["title"] == "Corrected title"
+    assert patent["drawings"] == drawings
+    assert client.get(f"/drawings/{drawings[0]}").json()["figure"] is not None
+
+
+def test_a_truncated_sheet_is_set_aside_and_the_rest_goes_on(
+    load: Load, client: TestClient, session: Session, designs: list[Design], tmp_path: Path
+) -> None:
+    design = next(design for design in designs if len(design.sheets) > 1)
+    damaged = tmp_path / "damaged.ZIP"
+    damaged.write_bytes(rewritten(design, lambda name, data: data[:200] if name.endswith("D00001.TIF") else data))
+    job = load(damaged)
+    assert job["state"] == "succeeded"
+    assert job["progress"]["failed"] == 1
+    assert count(session, Drawing) == len(design.sheets) - 1
+    assert client.get("/corpus").json()["set_aside"] == {"unreadable-image": 1}
+    whole = load(write_package(tmp_path, design, size=SIZE))
+    assert whole["result"] == {"records": 1, "corrected": 1}
+    assert count(session, Drawing, Drawing.removed_in.is_(None)) == len(design.sheets)
+
+
+def test_a_damaged_package_never_replaces_a_whole_one(
+    load: Load, client: TestClient, session: Session, designs: list[Design], tmp_path: Path
+) -> None:
+    design = designs[0]
+    load(write_package(tmp_path, design, size=SIZE))
+    damaged = tmp_path / "damaged.ZIP"
+    damaged.write_bytes(rewritten(design, lambda name, data: data[:200] if name.endswith("D00001.TIF") else data))
+    load(damaged)
+    assert count(session, Drawing, Drawing.removed_in.is_(None)) == len(design.sheets)
+    assert count(session, Patent) == 1
+
+
+def test_one_broken_package_in_a_week_is_set_aside_with_its_reason(
+    load: Load, client: TestClient, session: Session, designs: list[Design], tmp_path: Path
+) -> None:
+    folder = tmp_path / "week"
+    folder.mkdir()
+    for design in designs[:2]:
+        write_package(folder, design, size=SIZE)
+    (folder / f"{designs[2].name}.ZIP").write_bytes(
+        rewritten(designs[2], lambda name, data: data[:500] if name.endswith(".XML") else data)
+    )
+    job = load(folder)
+    assert job["progress"] == {"total": 3, "done": 2, "skipped": 0, "failed": 1}
+    aside = session.scalars(select(SetAside)).one()
+    assert designs[2].name in aside.record
+    assert aside.detail
+
+
+def test_an_unreadable_source_fails_the_job_or_sets_it_aside_but_says_why(
+    load: Load, client: TestClient, tmp_path: Path
+) -> None:
+    nonsense = tmp_path / "notes.txt"
+    nonsense.write_bytes(b"no package at all")
+    job = load(nonsense)
+    assert job["progress"]["failed"] == 1
+    assert client.get("/corpus").json()["set_aside"] == {"unknown-format": 1}
+
+
+@pytest.mark.parametrize(
+    ("uri", "status"),
+    [
+        ("file:///etc/passwd", 403),
+        ("http://127.0.0.1/package.zip", 400),
+        ("https://example.org/I20210105.tar", 400),
+        ("gopher://x", 400),
+        ("{root}/../../etc/passwd", 403),
+        ("{root}/missing.tar", 404),
+    ],
+)
+def test_a_uri_outside_the_roots_is_refused(client: TestClient, tmp_path: Path, uri: str, status: int) -> None:
+    response = client.post("/ingest", json={"uri": uri.format(root=tmp_path.as_uri())})
+    assert response.status_code in {status, 400}
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_an_upload_leaves_no_object_behind(
+    load: Load, client: TestClient, designs: list[Design], tmp_path: Path
+) -> None:
+    load(write_package(tmp_path, designs[0], size=SIZE))
+    assert not [path for path in (tmp_path / "objects" / "uploads").rglob("*") if path.is_file()]
+    refused = client.post("/ingest", files={"other": ("a.zip", b"data")})
+    assert refused.status_code == 422
+    assert not [path for path in (tmp_path / "objects" / "uploads").rglob("*") if path.is_file()]
+
+
+def test_real_packages_hold_what_an_independent_count_finds(
+    load: Load, client: TestClient, session: Session, real_data: Path, tmp_path: Path
+) -> None:
+    from lxml import etree
+
+    inbox = tmp_path / "impact30"
+    inbox.mkdir()
+    packages = sorted((real_data / "uspto" / "impact30").glob("*.ZIP"))
+    for source in packages:
+        (inbox / source.name).write_bytes(source.read_bytes())
+    assert load(inbox)["progress"] == {"total": 30, "done": 30, "skipped": 0, "failed": 0}
+    for source in packages:
+        with zipfile.ZipFile(source) as archive:
+            (name,) = [name for name in archive.namelist() if name.upper().endswith(".XML")]
+            tree = etree.fromstring(archive.read(name), etree.XMLParser(resolve_entities=False))
+            images = [name for name in archive.namelist() if name.upper().endswith(".TIF")]
+        patent = client.get(f"/patents/{source.name.split('-')[0]}").json()
+        assert len(patent["sheets"]) == len(images)
+        assert len(patent["drawings"]) == int(tree.findtext(".//number-of-drawing-sheets") or 0)
+        assert len(patent["figures"]) == int(tree.findtext(".//number-of-figures") or 0), source.name
+        assert len(patent["citations"]) == int(tree.xpath("count(//us-citation/patcit)"))
+    assert count(session, Figure) > 150
+    assert count(session, Citation) > 300
+    assert count(session, Package) == 0
