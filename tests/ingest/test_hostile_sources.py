@@ -1,23 +1,32 @@
 """Archives and documents that are broken or meant to harm: each is set aside, and the rest goes on."""
 
+import contextlib
 import io
 import struct
 import tarfile
 import zipfile
 from pathlib import Path
 
+import obstore
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from obstore.store import MemoryStore
 
-from linework_api.ingest.formats import Limits, read
-from linework_api.ingest.sources import FileSource
+from linework_api.ingest.formats import REASONS, Limits, read
+from linework_api.ingest.sources import FileSource, in_store
 from linework_core.errors import UnreadableImage
 from linework_core.records import PatentRecord, Rejected
 from tests.ingest.building import (
     add_to_tar,
+    as_json,
+    as_lines,
+    data_record,
     found_in,
     grant,
     ids_in,
     package,
+    png,
     reasons_in,
     tarred,
     tiff,
@@ -246,7 +255,9 @@ def test_limits_hold_for_a_zip(tmp_path: Path, limits: Limits, reason: str) -> N
 
 def test_limits_hold_for_files_in_a_tar(tmp_path: Path) -> None:
     assert set(reasons(tmp_path, tarred(package()), Limits(member=300))) == {"too-large"}
-    assert "too-large" in reasons(tmp_path, tarred(package()), Limits(package_files=3))
+    two = tarred({**package("D0000001"), **{f"b/{n}.TIF": tiff() for n in range(9)}, **package("D0000002")})
+    assert reasons(tmp_path, two, Limits(package_files=5)) == ["too-large"]
+    assert ids_in(tmp_path / "source", limits=Limits(package_files=5)) == ["USD0000001", "USD0000002"]
 
 
 def test_archives_in_archives_end_somewhere(tmp_path: Path) -> None:
@@ -305,3 +316,43 @@ def test_a_doctype_with_the_notations_of_images_is_fine(tmp_path: Path) -> None:
     (record,) = found_in(path)
     assert isinstance(record, PatentRecord)
     assert record.title == "Chair — folding"
+
+
+# ---- damage of any kind ----------------------------------------------------------------------------------
+
+
+def sources() -> dict[str, bytes]:
+    records = [data_record(f"LD{n}-20000101", subfigure_file="x.png", figure_file="x.png") for n in range(5)]
+    return {
+        "a.zip": zipped(package()),
+        "a.xml": grant(),
+        "a.tar": weekly(["D0907292", "D0907293"]),
+        "a.tgz": tarred(package(), "w:gz"),
+        "set.tar": tarred({"data.json": as_json(records).encode(), "x.png": png()}),
+        "a.json": as_json(records).encode(),
+        "a.jsonl": as_lines(records).encode(),
+    }
+
+
+@given(
+    name=st.sampled_from(sorted(sources())),
+    cut=st.floats(0.01, 1),
+    hits=st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=4)), max_size=5),
+)
+@settings(max_examples=300, deadline=None)
+def test_no_damage_stops_the_reader(name: str, cut: float, hits: list[tuple[float, bytes]]) -> None:
+    data = bytearray(sources()[name])
+    data = data[: int(len(data) * cut)]
+    for place, noise in hits:
+        at = int(len(data) * place)
+        data[at : at + len(noise)] = noise
+    store = MemoryStore()
+    obstore.put(store, name, bytes(data))
+    for found in read(in_store(store, name, name)):
+        if isinstance(found, PatentRecord):
+            for sheet in found.sheets:
+                with contextlib.suppress(UnreadableImage):
+                    sheet.read()
+        elif isinstance(found, Rejected):
+            assert found.reason in REASONS
+            assert found.reason != "unreadable-record"
