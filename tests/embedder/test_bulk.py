@@ -1,6 +1,7 @@
 """The bulk embed job on a real database: what is missing is embedded, once, whatever happens meanwhile."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -259,10 +260,14 @@ def test_a_job_that_is_cancelled_stops_and_keeps_what_it_has(
     worker = threading.Thread(target=runner.run_job, args=(job_id, embedder), kwargs={"engine": engine})
     worker.start()
     while len(scripted.batches) <= 2:
-        pass
+        time.sleep(0.01)
     with Session(engine) as other, other.begin():
-        service.cancel(other, other.get_one(Job, job_id))
-    threading.Timer(1.5, proceed.set).start()  # the heartbeat hears of it within a quarter of the lease
+        service.cancel(other, other.get_one(Job, job_id), owner=None)
+    lease = read(engine, job_id).lease_until
+    while read(engine, job_id).lease_until == lease:
+        time.sleep(0.05)
+    time.sleep(0.2)  # the heartbeat has read that the job is cancelled
+    proceed.set()
     worker.join()
     job = read(engine, job_id)
     assert job.state == "cancelled"

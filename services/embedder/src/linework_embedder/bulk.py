@@ -155,7 +155,8 @@ class _Pass:
 
     def _fail(self, work: Work, error: LineworkError) -> None:
         log.warning("drawing_not_embedded", derivative=work.derivative, reason=error.detail)
-        self._failures.update(dict.fromkeys(work.rows, f"{error.type}: {error.detail}"[:1000]))
+        reason = f"{error.type}: {error.detail}"[:1000].replace("\0", "?")  # which no text of Postgres may hold
+        self._failures.update(dict.fromkeys(work.rows, reason))
 
     def _write(self) -> None:
         """Vectors, failures and progress, all or nothing."""
