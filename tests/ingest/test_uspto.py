@@ -322,6 +322,12 @@ def test_only_designs_are_taken_from_a_weekly_tar(tmp_path: Path) -> None:
     assert found[-1] == PackageRead("I20210105.tar", dt.date(2021, 1, 5))
 
 
+def test_a_stray_json_in_a_weekly_tar_changes_nothing(tmp_path: Path) -> None:
+    data = weekly(["D0907292"], others={"I20210105/manifest.json": b'{"week": "20210105"}'})
+    found = found_in(write(tmp_path, {"I20210105.tar": data}) / "I20210105.tar")
+    assert [type(item) for item in found] == [Passed, PatentRecord, PackageRead]
+
+
 def test_a_tar_of_another_name_is_no_week(tmp_path: Path) -> None:
     found = found_in(write(tmp_path, {"some.tar": weekly(["D0907292"])}) / "some.tar")
     assert [type(item) for item in found] == [PatentRecord]

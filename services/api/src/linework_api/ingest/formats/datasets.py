@@ -15,6 +15,7 @@ from linework_core.errors import Forbidden, NotFound
 from linework_core.records import Passed, Rejected
 
 Holds = Literal["records", "images", "packages"]
+RECORD_KEYS = (b'"patentID"', b'"figure_file"', b'"subfigure_file"')
 TAR_NAMES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
@@ -63,7 +64,10 @@ def _file_member(
 
 
 def first_kind(source: Source, limits: Limits) -> Holds:
-    """What a tar holds: its first member that is no image and no stray JSON tells. Raises Fault if it is damaged before that."""
+    """What a tar holds: its first member that is no image and no stray JSON tells.
+
+    Raises Fault if it is damaged before that.
+    """
     kind: Holds = "packages"
     with source.open() as stream:
         for member in tars.members(stream, limits, mode=_mode(stream)):
@@ -72,9 +76,7 @@ def first_kind(source: Source, limits: Limits) -> Holds:
                 kind = "packages" if member.name.lower().endswith((".tif", ".tiff")) else "images"
             elif member.fault is None:
                 head = member.read(4096)
-                if _is_json(head) and any(
-                    key in head for key in (b'"patentID"', b'"figure_file"', b'"subfigure_file"')
-                ):
+                if _is_json(head) and any(key in head for key in RECORD_KEYS):
                     return "records"
                 if not _is_json(head):
                     return "packages"
