@@ -1,6 +1,7 @@
 """A gateway in this process on real servers, and a quick way to a corpus of any shape."""
 
 import datetime as dt
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, text
+from PIL import Image, ImageDraw
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
+from linework_api.search.scope import unpadded
 from linework_core import corpus, db, encoders, queues, settings, store
+from linework_core.fulltext import words_of
+from linework_core.imaging import derivative_of, encode_png
 from linework_core.manifest import EncoderManifest
 from linework_core.settings import Settings, get_settings
-from linework_core.tables import Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
+from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
 
 DIMENSION = 8
 
@@ -45,6 +50,19 @@ def environment(
     yield get_settings()
     db.get_engine().dispose()
     forget_settings()
+
+
+def require_keys(monkeypatch: pytest.MonkeyPatch, **scopes: list[str]) -> None:
+    """From now on settings ask for a key; the key of `anna` is 'anna-key'."""
+    keys = {name: {"sha256": settings.sha256(f"{name}-key"), "scopes": granted} for name, granted in scopes.items()}
+    monkeypatch.setenv("AUTH", "on")
+    monkeypatch.setenv("API_KEYS", json.dumps(keys))
+    get_settings.cache_clear()
+
+
+def as_caller(name: str) -> dict[str, str]:
+    """Headers with a caller's key."""
+    return {"Authorization": f"Bearer {name}-key"}
 
 
 @pytest.fixture
@@ -88,6 +106,9 @@ class Design:
     locarno: str | None = "14-02"
     office: str = "US"
     family: tuple[str, ...] = ()
+    title: str | None = None
+    views: tuple[str | None, ...] = ()  # classes of views of the drawings, in their order
+    cites: tuple[str, ...] = ()
 
 
 def unit(seed: int) -> tuple[float, ...]:
@@ -112,7 +133,7 @@ def _add(session: Session, encoder: Encoder, design: Design, job: Job, snapshot:
     dates = {"granted": design.granted, "filed": design.filed, "priority": design.priority}
     facts = {"patent_id": design.id, "office": design.office, "locarno": design.locarno, **dates}
     patent = Patent(
-        **facts, number=design.id[2:], title=f"Design {design.id}", source="uspto", digest=design.id,
+        **facts, number=unpadded(design.id)[2:], title=design.title or f"Design {design.id}", source="uspto", digest=design.id,
         family_keys=list(design.family), job_id=job.id, added_in=snapshot,
     )  # fmt: skip
     session.add(patent)
@@ -123,10 +144,14 @@ def _add(session: Session, encoder: Encoder, design: Design, job: Job, snapshot:
     )  # fmt: skip
     figure = Figure(patent_row=patent.row_id, ordinal=1, number="1", label="FIG. 1", caption="FIG. 1 is a front view")
     session.add_all([sheet, figure])
+    session.add_all(
+        Citation(patent_row=patent.row_id, number=number, raw_number=number, office="US") for number in design.cites
+    )
     session.flush()
     for number, vector in enumerate(design.vectors, start=1):
+        facts["view"] = dict(enumerate(design.views, start=1)).get(number)
         drawing = Drawing(
-            **facts, drawing_id=f"{design.id}-S_{number}", patent_row=patent.row_id, sheet_row=sheet.row_id,
+            **facts, words=words_of(design.title or "", ""), drawing_id=f"{design.id}-S_{number}", patent_row=patent.row_id, sheet_row=sheet.row_id,
             figure_row=figure.row_id if number == 1 else None, number=number, original="0" * 64,
             derivative=f"{design.id}-{number}", width=10, height=10, added_in=snapshot,
         )  # fmt: skip
@@ -135,10 +160,30 @@ def _add(session: Session, encoder: Encoder, design: Design, job: Job, snapshot:
         if vector is not None:
             session.add(
                 Embedding(
-                    **facts, encoder=encoder.number, drawing_row=drawing.row_id, drawing_id=drawing.drawing_id,
-                    derivative=drawing.derivative, vector=list(vector), added_in=snapshot,
+                    **facts,
+                    encoder=encoder.number,
+                    drawing_row=drawing.row_id,
+                    drawing_id=drawing.drawing_id,
+                    derivative=drawing.derivative,
+                    vector=list(vector),
+                    added_in=snapshot,
                 )  # fmt: skip
             )
+
+
+def draw(width: int, height: int) -> bytes:
+    """A PNG of a slanted line on white."""
+    picture = Image.new("L", (width, height), "white")
+    ImageDraw.Draw(picture).line((0, height, width, 0), fill="black", width=3)
+    return encode_png(picture)
+
+
+def store_pictures(session: Session, *, original: bytes) -> None:
+    """Give every drawing of `load` its derivative in the object store, and all of them one original."""
+    objects = store.get_store()
+    store.put_once(objects, store.original_key("0" * 64), original)
+    for derivative in session.scalars(select(Drawing.derivative)):
+        store.put_once(objects, store.derivative_key(derivative), derivative_of(original))
 
 
 @pytest.fixture

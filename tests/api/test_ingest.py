@@ -10,14 +10,14 @@ from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
-from linework_office import Design, package, plan, write_folder, write_package, write_weeks
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-from tests.api.conftest import DIMENSION
 
 from linework_api import worker
 from linework_core.jobs import runner
 from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Package, Patent, SetAside, Sheet
+from linework_office import Design, package, plan, write_folder, write_package, write_weeks
+from tests.api.conftest import DIMENSION
 
 Load = Callable[..., dict[str, Any]]
 SIZE = 0.2  # of the sheets, so that drawing them takes no time

@@ -15,6 +15,7 @@ from linework_core.errors import UnreadableImage
 from linework_core.settings import get_settings
 
 T = TypeVar("T")
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 as fractions of width and height
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,13 @@ class Decoder:
             context=multiprocessing.get_context("spawn"),  # the parent has threads: a fork could inherit their locks
         )
 
-    def submit(self, data: bytes) -> "Future[Decoded]":
-        """Begin to decode; `result_of` waits for it."""
-        return self.pool.schedule(decode, args=(data,), timeout=self.seconds)
+    def submit(self, data: bytes, *, page: int = 1, crop: Box | None = None) -> "Future[Decoded]":
+        """Begin to decode a page, or the part of it within `crop` (fractions); `result_of` waits for it."""
+        return self.pool.schedule(decode, args=(data, page, crop), timeout=self.seconds)
 
-    def decode(self, data: bytes) -> Decoded:
+    def decode(self, data: bytes, *, page: int = 1, crop: Box | None = None) -> Decoded:
         """Raises UnreadableImage, also for a picture that takes too long or too much memory."""
-        return result_of(self.submit(data))
+        return result_of(self.submit(data, page=page, crop=crop))
 
     def thumbnail(self, data: bytes, long_side: int) -> bytes:
         """PNG bytes of a greyscale picture with the given long side. Raises UnreadableImage."""
@@ -68,9 +69,11 @@ def result_of(future: "Future[T]") -> T:
         raise UnreadableImage("The image takes too much memory to decode.") from None
 
 
-def decode(data: bytes) -> Decoded:
-    """Runs in the child: the derivative of an encoded picture."""
-    image = imaging.open_image(data)
+def decode(data: bytes, page: int = 1, crop: Box | None = None) -> Decoded:
+    """Runs in the child: the derivative of an encoded picture, or of a part of it."""
+    image = imaging.open_image(data, page)
+    if crop is not None:
+        image = imaging.crop(image, crop)
     original_size = image.size
     derivative = imaging.to_derivative(image)
     digest = imaging.derivative_hash(derivative)

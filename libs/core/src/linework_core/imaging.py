@@ -18,8 +18,11 @@ MAX_PIXELS = 100_000_000  # a sheet at 600 dpi has 34 million; beyond this it is
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP")
 
 
-def open_image(data: bytes) -> Image.Image:
-    """The picture in `data`, its pixels not yet decoded. Raises UnreadableImage, saying why."""
+def open_image(data: bytes, page: int = 1) -> Image.Image:
+    """The picture in `data`, its pixels not yet decoded. Raises UnreadableImage, saying why.
+
+    `page` is that of a TIFF or the frame of a GIF, from 1.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -28,10 +31,28 @@ def open_image(data: bytes) -> Image.Image:
         raise UnreadableImage("This is no image of a known format (PNG, JPEG, TIFF, GIF, WebP, BMP).") from None
     except Exception as error:
         raise UnreadableImage(f"The image is damaged: {error}") from error
+    try:
+        image.seek(page - 1)
+    except EOFError:
+        raise UnreadableImage(f"The image has no page {page}.") from None
+    except Exception as error:
+        raise UnreadableImage(f"The image is damaged: {error}") from error
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UnreadableImage(f"The image has {width} x {height} pixels; {MAX_PIXELS:,} are allowed.")
     return image
+
+
+def crop(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
+    """The part of a picture within x0, y0, x1, y1 (fractions of its upright width and height), at least a pixel."""
+    try:
+        image = ImageOps.exif_transpose(image)
+        width, height = image.size
+        left, upper = min(int(box[0] * width), width - 1), min(int(box[1] * height), height - 1)
+        right, lower = max(left + 1, round(box[2] * width)), max(upper + 1, round(box[3] * height))
+        return image.crop((left, upper, right, lower))
+    except Exception as error:
+        raise UnreadableImage(f"The image is damaged: {error}") from error
 
 
 def to_derivative(image: Image.Image) -> Image.Image:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -161,6 +161,7 @@ class Drawing(Filterable, Base):
         Index("drawings_open", "drawing_id", unique=True, postgresql_where=OPEN),
         Index("drawings_granted", "granted"),
         Index("drawings_patent", "patent_id"),
+        Index("drawings_words", "words", postgresql_using="gin"),
     )
     row_id: Mapped[int] = row_key()
     drawing_id: Mapped[str] = mapped_column(index=True)
@@ -173,6 +174,7 @@ class Drawing(Filterable, Base):
     derivative: Mapped[str] = mapped_column(index=True)  # hash; the key in the object store
     width: Mapped[int]  # of the derivative
     height: Mapped[int]
+    words: Mapped[Any] = mapped_column(TSVECTOR, server_default="")  # title and object (A), captions (B)
 
 
 class Encoder(Base):
@@ -251,7 +253,8 @@ class Job(Base):
     result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     cancel_requested: Mapped[bool] = mapped_column(server_default="false")
-    tries: Mapped[int] = mapped_column(server_default="0")
+    tries: Mapped[int] = mapped_column(server_default="0")  # starts since it last got further than ever before
+    furthest: Mapped[int] = mapped_column(server_default="0")  # most items counted in any one run
     not_before: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     lease_holder: Mapped[str | None]
     lease_until: Mapped[dt.datetime | None]
@@ -286,13 +289,31 @@ class IdempotencyKey(Base):
 
 
 class Search(Base):
-    """What was asked, on which snapshot, and what was answered."""
+    """What was asked, on which snapshot, and what was answered; enough to answer it again.
+
+    Rows of versions never change, so the ranked rows and their scores are the whole answer.
+    """
 
     __tablename__ = "searches"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     owner: Mapped[str] = mapped_column(index=True)
-    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
-    request: Mapped[dict[str, Any]]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now(), index=True)
+    request: Mapped[dict[str, Any]]  # as asked: filters, ids, text, hashes of images
+    query: Mapped[dict[str, Any]]  # as understood: filters resolved, weights, patents left out
+    vectors: Mapped[bytes | None]  # of the query, float32 little-endian, row after row
     encoder: Mapped[int] = mapped_column(ForeignKey("encoders.number"))
     snapshot: Mapped[int] = mapped_column(BigInteger)
-    answer: Mapped[dict[str, Any]]
+    plan: Mapped[dict[str, Any]]
+    answer: Mapped[dict[str, Any]]  # all of it but the hits
+    rows: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))  # of drawings, ranked
+    scores: Mapped[list[dict[str, Any]]]  # score, image, text; one a row
+    took_ms: Mapped[float]
+
+
+class Unrecorded(Base):
+    """How many searches were made with `record=false`: nothing else is kept of them."""
+
+    __tablename__ = "unrecorded_searches"
+    day: Mapped[dt.date] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    searches: Mapped[int]

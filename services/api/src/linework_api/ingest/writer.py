@@ -3,15 +3,17 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from linework_core import corpus
+from linework_core.fulltext import words_of
 from linework_core.records import PatentRecord, Rejected
 from linework_core.tables import Citation, Corpus, Drawing, Figure, Patent, Sheet
+from linework_core.views import view_class
 
 Row = TypeVar("Row", Sheet, Drawing)
 
@@ -142,7 +144,7 @@ def _add_drawings(
             box=list(cut.box) if cut.box else None, original=picture.original, derivative=picture.derivative,
             width=picture.size[0], height=picture.size[1],
         )  # fmt: skip
-        _state_facts(drawing, patent, figures.get(cut.figure or ""), snapshot)
+        _state_facts(drawing, patent, figures, figures.get(cut.figure or ""), snapshot)
         session.add(drawing)
 
 
@@ -157,7 +159,7 @@ def _keep_drawings(session: Session, patent: Patent, before: Patent, figures: di
     session.flush()
     for old, sheet, number in was:
         drawing = _copy(old, sheet_row=kept[sheet.row_id].row_id, removed_in=None)
-        _state_facts(drawing, patent, figures.get(number or ""), snapshot)
+        _state_facts(drawing, patent, figures, figures.get(number or ""), snapshot)
         session.add(drawing)
 
 
@@ -166,11 +168,21 @@ def _copy(row: Row, **changed: object) -> Row:
     return type(row)(**{name: getattr(row, name) for name in columns} | changed)
 
 
-def _state_facts(drawing: Drawing, patent: Patent, figure: Figure | None, snapshot: int) -> None:
-    """The facts that searches filter by, beside the drawing."""
+def _state_facts(
+    drawing: Drawing, patent: Patent, figures: dict[str, Figure], figure: Figure | None, snapshot: int
+) -> None:
+    """The facts that searches filter by, and the words that they look for, beside the drawing."""
     drawing.patent_row, drawing.patent_id = patent.row_id, patent.patent_id
     drawing.office, drawing.locarno = patent.office, patent.locarno
     drawing.granted, drawing.filed, drawing.priority = patent.granted, patent.filed, patent.priority
     drawing.figure_row = figure.row_id if figure else None
-    drawing.view = figure.view if figure else None
+    drawing.view = view_class(figure.view) if figure else None
+    drawing.words = _words(patent, [figure] if figure else list(figures.values()))
     drawing.added_in = snapshot
+
+
+def _words(patent: Patent, figures: list[Figure]) -> Any:
+    """Title and objects with weight A, captions with weight B; of all figures where it is not certain which."""
+    named = " ".join({text: None for text in (patent.title, *(f.object for f in figures)) if text})
+    captions = " ".join(figure.caption for figure in figures)
+    return words_of(named, captions)

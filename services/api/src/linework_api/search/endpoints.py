@@ -1,48 +1,121 @@
 """Routes of search."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, File, Query, UploadFile
+from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
 
 from linework_api.auth import Caller, needs
-from linework_api.search import service
-from linework_api.search.schemas import SearchAnswer, SearchOptions, SearchRecord, StoredQuery
-from linework_api.search.service import SearchService
+from linework_api.patents import service as patents
+from linework_api.search import clusters, exports, records, repository
+from linework_api.search.schemas import (
+    Clusters,
+    ImageForm,
+    ImageOptions,
+    Replay,
+    SearchAnswer,
+    SearchRecord,
+    StoredQuery,
+)
+from linework_api.search.service import SearchService, decode
 from linework_api.state import WithResources, WithSession
 from linework_core.errors import TooLarge, UnreadableImage
 from linework_core.http import problems
+from linework_core.tables import Encoder
 
 router = APIRouter(tags=["search"])
 Searcher = Annotated[Caller, Depends(needs("search"))]
+READ = problems(400, 401, 403, 404, 422, 503)
+EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file.",
+        "content": {
+            media_type: {"schema": {"type": "string", "format": "binary"}}
+            for media_type in exports.MEDIA_TYPES.values()
+        },
+    }
+}
 
 
-@router.get("/search", responses=problems(400, 401, 403, 404, 422, 503))
+@router.get("/search", responses=READ)
 def search_by_stored(
     query: Annotated[StoredQuery, Query()], session: WithSession, resources: WithResources, caller: Searcher
 ) -> SearchAnswer:
-    """Which drawings look like this drawing, or like those of this patent?"""
-    return SearchService(session, resources, caller=caller.name).by_stored(query)
+    """Which drawings look like this drawing or patent, or are what these words say?"""
+    return SearchService(session, resources, caller=caller.name, cursor=query.cursor).by_stored(query)
 
 
-@router.post("/search", responses=problems(400, 401, 403, 413, 422, 503))
+@router.post("/search", responses=problems(400, 401, 403, 404, 413, 422, 503))
 def search_by_image(
-    image: Annotated[list[UploadFile], File(min_length=1, max_length=7, description="1 to 7 drawings of one design.")],
-    options: Annotated[SearchOptions, Query()],
+    form: Annotated[ImageForm, Form()],
+    options: Annotated[ImageOptions, Query()],
     session: WithSession,
     resources: WithResources,
     caller: Searcher,
 ) -> SearchAnswer:
     """Which drawings look like these pictures? PNG, JPEG, TIFF, GIF, WebP or BMP."""
     limit = resources.settings.max_query_bytes
-    pictures = [read_whole(picture, limit) for picture in image]
-    return SearchService(session, resources, caller=caller.name).by_images(pictures, options)
+    decoded = decode(resources, [read_whole(picture, limit) for picture in form.image], form)
+    return SearchService(session, resources, caller=caller.name, cursor=options.cursor).by_images(
+        decoded, form, options
+    )
 
 
-@router.get("/searches/{search_id}", responses=problems(400, 401, 403, 404, 422, 503))
+@router.get("/searches/{search_id}", responses=READ)
 def read_search(search_id: UUID, session: WithSession, caller: Searcher) -> SearchRecord:
     """A search as it was asked and answered; its owner and admins read it."""
-    return service.recall(session, search_id, owner=caller.sees_jobs_of)
+    return records.read(session, records.find(session, search_id, owner=caller.sees_jobs_of))
+
+
+@router.post("/searches/{search_id}/replay", responses=READ)
+def replay_search(search_id: UUID, session: WithSession, caller: Searcher) -> Replay:
+    """Run a search again on the corpus as it was, exactly, and say whether the answer is the same."""
+    return records.replay(session, records.find(session, search_id, owner=caller.sees_jobs_of))
+
+
+@router.get("/searches/{search_id}/export", response_class=Response, responses=EXPORTED | READ)
+def export_search(
+    search_id: UUID,
+    session: WithSession,
+    resources: WithResources,
+    caller: Searcher,
+    format: Annotated[Literal["csv", "xlsx", "json"], Query()] = "csv",  # the parameter's public name
+) -> Response:
+    """A search as a file; XLSX has the drawings' pictures in it."""
+    kept = records.find(session, search_id, owner=caller.sees_jobs_of)
+    record = records.read(session, kept)
+    if format == "xlsx":
+        drawings = {drawing.drawing_id: drawing for drawing, _, _ in repository.details(session, kept.rows).values()}
+
+        def thumbnail(drawing_id: str) -> bytes:
+            return patents.read_image(resources, drawings[drawing_id], exports.THUMBNAIL)
+
+        content = exports.to_xlsx(record, thumbnail)
+    else:
+        content = exports.to_csv(record) if format == "csv" else exports.to_json(record)
+    name = f'attachment; filename="search-{search_id}.{format}"'
+    return Response(content, media_type=exports.MEDIA_TYPES[format], headers={"Content-Disposition": name})
+
+
+@router.get("/searches/{search_id}/clusters", responses=READ)
+def cluster_search(
+    search_id: UUID,
+    session: WithSession,
+    caller: Searcher,
+    k: Annotated[
+        int | None, Query(ge=1, le=50, description="How many clusters; by default about sqrt(hits / 2).")
+    ] = None,
+    top: Annotated[int, Query(ge=1, le=1000, description="How many of the best hits to cluster.")] = 100,
+) -> Clusters:
+    """The hits put together by likeness, each group with its keywords."""
+    kept = records.find(session, search_id, owner=caller.sees_jobs_of)
+    hits = records.read(session, kept).answer.hits[:top]
+    encoder = session.get_one(Encoder, kept.encoder)
+    rows = kept.rows[:top]
+    vectors = repository.vectors_of(session, encoder, rows, kept.snapshot)
+    texts = repository.texts_of(session, rows)
+    made = clusters.group([vectors[row] for row in rows], hits, [texts[row] for row in rows], k)
+    return Clusters(search_id=search_id, k=len(made), clusters=made)
 
 
 def read_whole(upload: UploadFile, limit: int) -> bytes:

@@ -1,22 +1,20 @@
-"""The SQL of search. Every statement names its snapshot, so an answer is of one state of the corpus."""
+"""Reading what searches need, beside the ranking. Every statement names its snapshot."""
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
-from pgvector import HalfVector
-from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import ColumnElement, bindparam, exists, func, literal, or_, select
+from sqlalchemy import Integer, and_, cast, delete, distinct, extract, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from linework_api.search.schemas import Filters
+from linework_api.search.schemas import Facet
+from linework_api.search.scope import Scope
 from linework_core.corpus import visible
-from linework_core.tables import Drawing, Embedding, Encoder, Figure, Patent, Search
-
-Vectors = NDArray[np.float32]
+from linework_core.tables import Drawing, Embedding, Encoder, Figure, Patent, Search, Unrecorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,90 +24,38 @@ class Counts:
     undated: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A row of the ranking: the drawing's version and its cosine similarity in [-1, 1]."""
+def count(session: Session, encoder: Encoder, scope: Scope, *, patents: bool = False) -> Counts:
+    """How many drawings pass with and without a vector, and how many lack the date asked for.
 
-    drawing_row: int
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The rows a search may return: the filters, the snapshot, and the patents left out."""
-
-    filters: Filters
-    snapshot: int
-    without: frozenset[str] = frozenset()
-
-    def passing(self, table: Any) -> list[ColumnElement[bool]]:
-        """Conditions on a table that carries the filter columns (drawings or embeddings)."""
-        return [*self._undated(table), *self._dated(table)]
-
-    def lacking_a_date(self, table: Any) -> list[ColumnElement[bool]] | None:
-        """Conditions for rows that only their missing date keeps out; None when no date is asked for."""
-        if not self._dated(table):
-            return None
-        return [*self._undated(table), self._date(table).is_(None)]
-
-    def _date(self, table: Any) -> Any:
-        return getattr(table, self.filters.date_basis)
-
-    def _dated(self, table: Any) -> list[ColumnElement[bool]]:
-        conditions: list[ColumnElement[bool]] = []
-        if self.filters.before is not None:
-            conditions.append(self._date(table) < self.filters.before)
-        if self.filters.after is not None:
-            conditions.append(self._date(table) >= self.filters.after)
-        return conditions
-
-    def _undated(self, table: Any) -> list[ColumnElement[bool]]:
-        conditions = [visible(table, self.snapshot)]
-        if self.filters.locarno:
-            conditions.append(or_(*(_of_class(table.locarno, wanted) for wanted in self.filters.locarno)))
-        if self.filters.office:
-            conditions.append(table.office.in_(self.filters.office))
-        if self.without:
-            conditions.append(table.patent_id.not_in(self.without))
-        return conditions
-
-
-def _of_class(column: Any, wanted: str) -> ColumnElement[bool]:
-    """A subclass by itself; a class ('14') with all its subclasses ('14-02')."""
-    condition: ColumnElement[bool] = or_(column == wanted, column.startswith(f"{wanted}-"))
-    return condition
-
-
-def rank(session: Session, encoder: Encoder, vectors: Vectors, scope: Scope, limit: int) -> list[Found]:
-    """The `limit` nearest drawings, by an exact scan, ties by drawing id.
-
-    `vectors` (m, d) are the query's drawings; a drawing's distance is that to the nearest of them.
+    With `patents`, `eligible` counts the patents that have a drawing which passes.
     """
-    distances = [Embedding.vector.cosine_distance(_halfvec(f"q{i}", v)) for i, v in enumerate(vectors)]
-    distance = (func.least(*distances) if len(distances) > 1 else distances[0]).label("distance")
-    statement = (
-        select(Embedding.drawing_row, distance)
-        .where(Embedding.encoder == encoder.number, *scope.passing(Embedding))
-        .order_by(distance, Embedding.drawing_id)
-        .limit(limit)
-    )
-    return [Found(row, 1.0 - float(found)) for row, found in session.execute(statement)]
-
-
-def _halfvec(name: str, vector: NDArray[np.float32]) -> Any:
-    return bindparam(name, HalfVector(vector), type_=HALFVEC(len(vector)))
-
-
-def count(session: Session, encoder: Encoder, scope: Scope) -> Counts:
-    """How many drawings pass the filters with and without a vector, and how many lack the date asked for."""
-    indexed = select(func.count()).where(Embedding.encoder == encoder.number, *scope.passing(Embedding))
-    passing = select(func.count()).where(*scope.passing(Drawing))
+    passing = (Embedding.encoder == encoder.number, *scope.passing(Embedding))
+    indexed = select(func.count()).where(*passing).scalar_subquery()
+    of_patents = select(func.count(distinct(Embedding.patent_id))).where(*passing).scalar_subquery()
+    drawings = select(func.count()).where(*scope.passing(Drawing)).scalar_subquery()
     undated = scope.lacking_a_date(Drawing)
     lacking = literal(0) if undated is None else select(func.count()).where(*undated).scalar_subquery()
-    with_vector, all_of_them, without_date = session.execute(
-        select(indexed.scalar_subquery(), passing.scalar_subquery(), lacking)
+    eligible, with_vector, all_of_them, without_date = session.execute(
+        select(of_patents if patents else indexed, indexed, drawings, lacking)
     ).one()
-    return Counts(with_vector, all_of_them - with_vector, without_date)
+    return Counts(eligible, all_of_them - with_vector, without_date)
+
+
+def facets(session: Session, encoder: Encoder, scope: Scope, names: Sequence[Facet]) -> dict[Facet, dict[str, int]]:
+    """Eligible drawings by class, year (of the date basis), view or office, the most frequent first."""
+    columns: dict[Facet, Any] = {
+        "locarno": Embedding.locarno,
+        "year": cast(extract("year", scope.date(Embedding)), Integer),
+        "view": Embedding.view,
+        "office": Embedding.office,
+    }
+    found: dict[Facet, dict[str, int]] = {}
+    for name in names:
+        value, number = columns[name].label("value"), func.count().label("number")
+        statement = select(value, number).where(Embedding.encoder == encoder.number, *scope.passing(Embedding))
+        rows = session.execute(statement.group_by(value).order_by(number.desc(), value))
+        found[name] = {"unknown" if value is None else str(value): number for value, number in rows}
+    return found
 
 
 def details(session: Session, rows: Iterable[int]) -> dict[int, tuple[Drawing, Patent, Figure | None]]:
@@ -123,28 +69,26 @@ def details(session: Session, rows: Iterable[int]) -> dict[int, tuple[Drawing, P
     return {drawing.row_id: (drawing, patent, figure) for drawing, patent, figure in session.execute(statement)}
 
 
-def drawing_at(session: Session, drawing_id: str, snapshot: int) -> Drawing | None:
-    """The version of a drawing that is true at the snapshot."""
-    return session.scalars(
-        select(Drawing).where(Drawing.drawing_id == drawing_id, visible(Drawing, snapshot))
-    ).one_or_none()
+def drawings_at(session: Session, drawing_ids: Sequence[str], snapshot: int) -> dict[str, Drawing]:
+    """The versions of drawings that are true at the snapshot, by id."""
+    statement = select(Drawing).where(Drawing.drawing_id.in_(drawing_ids), visible(Drawing, snapshot))
+    return {drawing.drawing_id: drawing for drawing in session.scalars(statement)}
 
 
 def patent_at(session: Session, patent_id: str, snapshot: int) -> Patent | None:
     """The version of a patent that is true at the snapshot."""
-    return session.scalars(select(Patent).where(Patent.patent_id == patent_id, visible(Patent, snapshot))).one_or_none()
+    statement = select(Patent).where(Patent.patent_id == patent_id, visible(Patent, snapshot))
+    return session.scalars(statement).one_or_none()
 
 
 def drawings_of(session: Session, patent: Patent) -> Sequence[Drawing]:
     return session.scalars(select(Drawing).where(Drawing.patent_row == patent.row_id).order_by(Drawing.number)).all()
 
 
-def vectors_of(session: Session, encoder: Encoder, drawings: Sequence[Drawing], snapshot: int) -> dict[int, Any]:
+def vectors_of(session: Session, encoder: Encoder, rows: Sequence[int], snapshot: int) -> dict[int, Any]:
     """Stored vectors by drawing row, as far as the index has them at the snapshot."""
     statement = select(Embedding.drawing_row, Embedding.vector).where(
-        Embedding.encoder == encoder.number,
-        Embedding.drawing_row.in_([drawing.row_id for drawing in drawings]),
-        Embedding.added_in <= snapshot,
+        Embedding.encoder == encoder.number, Embedding.drawing_row.in_(rows), Embedding.added_in <= snapshot
     )
     return {row: np.asarray(vector, np.float32) for row, vector in session.execute(statement)}
 
@@ -159,9 +103,33 @@ def family_of(session: Session, patent_id: str, snapshot: int) -> frozenset[str]
     return frozenset(session.scalars(select(family.c.patent_id))) | {patent_id}
 
 
-def any_open_drawing(session: Session) -> bool:
-    return bool(session.scalar(select(exists().where(Drawing.removed_in.is_(None)))))
+def texts_of(session: Session, rows: Sequence[int]) -> dict[int, str]:
+    """What is said of drawings, by row: the title, and the objects and captions that are theirs."""
+    own = or_(
+        Figure.row_id == Drawing.figure_row, and_(Drawing.figure_row.is_(None), Figure.patent_row == Drawing.patent_row)
+    )
+    said = func.string_agg(func.concat_ws(" ", Figure.object, Figure.caption), " ")
+    statement = (
+        select(Drawing.row_id, func.concat_ws(" ", Patent.title, said))
+        .join(Patent, Patent.row_id == Drawing.patent_row)
+        .outerjoin(Figure, own)
+        .where(Drawing.row_id.in_(list(rows)))
+        .group_by(Drawing.row_id, Patent.title)
+    )
+    return {row: text for row, text in session.execute(statement)}  # noqa: C416  # rows are no pairs to mypy
 
 
 def find_search(session: Session, search_id: UUID) -> Search | None:
     return session.get(Search, search_id)
+
+
+def count_unrecorded(session: Session, owner: str) -> None:
+    """One more search of which nothing else is kept."""
+    row = insert(Unrecorded).values(day=func.current_date(), owner=owner, searches=1)
+    again = {"searches": Unrecorded.searches + 1}
+    session.execute(row.on_conflict_do_update(index_elements=["day", "owner"], set_=again))
+
+
+def forget_searches(session: Session, older_than: dt.timedelta) -> None:
+    """Delete records whose time of retention is over."""
+    session.execute(delete(Search).where(Search.created_at < func.now() - older_than))

@@ -1,14 +1,71 @@
 """What a search is asked and what it answers."""
 
 import datetime as dt
+import re
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from fastapi import UploadFile
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from linework_core.views import ViewClass
 
 DateBasis = Literal["granted", "filed", "priority"]
+Mode = Literal["auto", "exact", "approximate"]
+Facet = Literal["locarno", "year", "view", "office"]
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+Words = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00]+$")]
 Class = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00%_\\]+$")]
+Weight = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+def _day(value: Any) -> Any:
+    """Only what reads as a day: pydantic would take '0' for 1970-01-01, and such a filter shows too much."""
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise ValueError("write a day as YYYY-MM-DD")
+    return value
+
+
+def _split(values: Any) -> Any:
+    """'locarno,year' as well as a repeated parameter."""
+    return [part for value in values for part in value.split(",")] if isinstance(values, list) else values
+
+
+Day = Annotated[dt.date, BeforeValidator(_day)]
+
+
+class Crop(BaseModel):
+    """A part of a picture, as fractions of its width and height from the upper left corner."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Crop | None":
+        """'0.1,0.2,0.6,0.9'; an empty text is no crop. Raises ValueError."""
+        if not text:
+            return None
+        try:
+            x0, y0, x1, y1 = (float(part) for part in text.split(","))
+        except ValueError:
+            raise ValueError("write a crop as four fractions: x0,y0,x1,y1") from None
+        if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
+            raise ValueError("a crop lies within the picture: 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1")
+        return cls(x0=x0, y0=y0, x1=x1, y1=y1)
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        return self.x0, self.y0, self.x1, self.y1
+
+
+def _is_crop(text: str) -> str:
+    Crop.parse(text)
+    return text
+
+
+CropText = Annotated[str, Field(max_length=200), AfterValidator(_is_crop)]
 
 
 class Filters(BaseModel):
@@ -16,8 +73,10 @@ class Filters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    before: dt.date | None = Field(None, description="Only drawings dated before this day (never on it).")
-    after: dt.date | None = Field(None, description="Only drawings dated on this day or later.")
+    before: Day | Literal["self"] | None = Field(
+        None, description="Only drawings dated before this day (never on it); 'self': before the query's own patent."
+    )
+    after: Day | None = Field(None, description="Only drawings dated on this day or later.")
     date_basis: DateBasis = Field("granted", description="Which of a patent's dates `before` and `after` mean.")
     locarno: list[Class] = Field(
         [],
@@ -25,22 +84,52 @@ class Filters(BaseModel):
         description="Locarno class ('14') or subclass ('14-02'), or another source's class; any of them.",
     )
     office: list[Word] = Field([], max_length=50, description="Offices ('US'); any of them.")
+    view: list[ViewClass] = Field([], max_length=9, description="Classes of views; any of them.")
+    exclude: list[Word] = Field([], max_length=1000, description="Patents to leave out.")
+    cites: Word | None = Field(None, description="Only patents that cite this document ('USD428532').")
+    cited_by: Word | None = Field(None, description="Only patents that this patent cites.")
 
     @model_validator(mode="after")
     def _a_span_of_time(self) -> "Filters":
-        if self.before and self.after and self.after >= self.before:
+        if isinstance(self.before, dt.date) and self.after and self.after >= self.before:
             raise ValueError("'after' must be earlier than 'before'")
         return self
 
 
 class SearchOptions(Filters):
-    """The filters and how much is returned."""
+    """The filters, and how the answer should look."""
 
     limit: int = Field(20, ge=1, le=1000, description="How many hits at most.")
+    cursor: str | None = Field(
+        None, max_length=1000, description="`next` of the page before; send the same request with it."
+    )
+    group_by: Literal["none", "patent"] = Field("none", description="'patent': one hit a patent; see `more`.")
+    facets: Annotated[list[Facet], BeforeValidator(_split)] = Field(
+        [], max_length=4, description="Count the eligible drawings by these; several with commas between, or repeated."
+    )
+    mode: Mode = Field("auto", description="How to rank; 'auto' takes the cheaper way that keeps the promises.")
+    explain: bool = Field(False, description="Tell how the ranking was planned.")
+    record: bool = Field(True, description="false: nothing of this search is kept but that there was one.")
 
 
-class StoredQuery(SearchOptions):
-    """A search whose query is in the corpus."""
+class Refinement(BaseModel):
+    """Text beside pictures, and what was liked among earlier hits."""
+
+    q: Words | None = Field(None, description="Words that tell what is looked for.")
+    like: list[Word] = Field([], max_length=100, description="Drawings that the query should move towards.")
+    unlike: list[Word] = Field([], max_length=100, description="Drawings that it should move away from.")
+    image_weight: Weight = Field(0.5, description="Weight of the pictures where there is text too.")
+    text_weight: Weight = Field(0.5, description="Weight of the text where there are pictures too.")
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> "Refinement":
+        if self.image_weight + self.text_weight == 0:
+            raise ValueError("one of 'image_weight' and 'text_weight' must be above 0")
+        return self
+
+
+class StoredQuery(SearchOptions, Refinement):
+    """A search whose query is in the corpus, or in words."""
 
     drawing: Word | None = Field(None, description="A drawing's id; its own patent is left out.")
     patent: Word | None = Field(None, description="A patent's id: all its drawings are the query; it is left out.")
@@ -50,13 +139,42 @@ class StoredQuery(SearchOptions):
 
     @model_validator(mode="after")
     def _one_query(self) -> "StoredQuery":
-        if (self.drawing is None) == (self.patent is None):
-            raise ValueError("give either 'drawing' or 'patent'")
+        if self.drawing is not None and self.patent is not None:
+            raise ValueError("give either 'drawing' or 'patent', not both")
+        stored = self.drawing is not None or self.patent is not None
+        if not (stored or self.q or self.like):
+            raise ValueError("give 'drawing', 'patent', 'q' or 'like'")
+        if self.before == "self" and not stored:
+            raise ValueError("'before=self' needs 'drawing' or 'patent'")
+        return self
+
+
+class ImageForm(Refinement):
+    """The parts of a multipart search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: list[UploadFile] = Field(min_length=1, max_length=7, description="1 to 7 drawings of one design.")
+    crop: list[CropText] = Field(
+        [], max_length=7, description="x0,y0,x1,y1 as fractions, one a picture in their order; empty for the whole."
+    )
+    page: list[Annotated[int, Field(ge=1, le=10_000)]] = Field(
+        [], max_length=7, description="Page of a TIFF (or frame of a GIF), one a picture in their order."
+    )
+
+
+class ImageOptions(SearchOptions):
+    """The query string of a multipart search."""
+
+    @model_validator(mode="after")
+    def _has_no_date_of_its_own(self) -> "ImageOptions":
+        if self.before == "self":
+            raise ValueError("'before=self' needs a query of the corpus: 'drawing' or 'patent'")
         return self
 
 
 class Scores(BaseModel):
-    """The parts of a score."""
+    """The parts of a score; null where the query has no such part."""
 
     image: float | None
     text: float | None
@@ -78,14 +196,22 @@ class HitDrawing(BaseModel):
     thumbnail: str
 
 
+class Another(BaseModel):
+    """Another drawing of a hit's patent."""
+
+    score: float
+    drawing: HitDrawing
+
+
 class Hit(BaseModel):
-    """One drawing found. `score` is the cosine similarity with the nearest drawing of the query."""
+    """One drawing found, or with `group_by=patent` the best of its patent."""
 
     rank: int
     score: float
     scores: Scores
     patent: HitPatent
     drawing: HitDrawing
+    more: list[Another] | None = Field(None, description="With `group_by=patent`: the patent's other drawings.")
 
 
 class EncoderName(BaseModel):
@@ -96,16 +222,18 @@ class EncoderName(BaseModel):
 class SearchAnswer(BaseModel):
     """The hits, and what they are worth: on which snapshot, by which encoder, out of how many."""
 
-    search_id: UUID
+    search_id: UUID | None = Field(description="Where the record is; null with `record=false`.")
     snapshot: int
     encoder: EncoderName
     date_basis: DateBasis
     before: dt.date | None
     after: dt.date | None
-    eligible: int = Field(description="Drawings that pass the filters and can be ranked.")
+    eligible: int = Field(description="Drawings (with `group_by=patent`: patents) that pass and can be ranked.")
     unindexed: int = Field(description="Drawings that pass the filters and have no vector yet.")
     undated: int = Field(description="Drawings that only a missing date keeps from passing.")
     exact: bool = Field(description="True when every eligible drawing was compared.")
+    facets: dict[Facet, dict[str, int]] | None = None
+    plan: dict[str, Any] | None = Field(None, description="With `explain=true`: how the ranking was planned.")
     next: str | None
     hits: list[Hit]
 
@@ -115,5 +243,41 @@ class SearchRecord(BaseModel):
 
     id: UUID
     created_at: dt.datetime
+    owner: str
+    took_ms: float
     request: dict[str, Any]
+    plan: dict[str, Any]
     answer: SearchAnswer
+
+
+class Replay(BaseModel):
+    """The same query on the corpus as it was. `same` compares drawings and scores, rank by rank."""
+
+    search_id: UUID
+    snapshot: int
+    same: bool
+    missing: list[str] = Field(description="Drawings of the first answer that the replay does not have.")
+    added: list[str] = Field(description="Drawings of the replay that the first answer did not have.")
+    answer: SearchAnswer
+
+
+class Keyword(BaseModel):
+    word: str
+    weight: float
+
+
+class Cluster(BaseModel):
+    """Hits that are alike. `title` and `summary` are null until the enricher has written them."""
+
+    id: int
+    size: int
+    title: str | None = None
+    summary: str | None = None
+    keywords: list[Keyword]
+    hits: list[Hit]
+
+
+class Clusters(BaseModel):
+    search_id: UUID
+    k: int
+    clusters: list[Cluster]

@@ -1,0 +1,18 @@
+"""A drawing's words, as Postgres' full text keeps them: written at ingest, looked for by searches."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, literal_column
+from sqlalchemy.dialects.postgresql import TSVECTOR
+
+LANGUAGE: ColumnElement[Any] = literal_column("'english'::regconfig")
+
+
+def words_of(named: str, captions: str) -> ColumnElement[Any]:
+    """A tsvector: titles and objects with weight A, captions with weight B."""
+    return _weighted(named, "A").concat(_weighted(captions, "B"))
+
+
+def _weighted(text: str, weight: str) -> ColumnElement[Any]:
+    letter: ColumnElement[Any] = literal_column(f"'{weight}'::\"char\"")
+    return func.setweight(func.to_tsvector(LANGUAGE, text), letter, type_=TSVECTOR)

@@ -1,0 +1,111 @@
+"""Putting an answer together from ranked drawings."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from linework_api.search import repository, scoring
+from linework_api.search.schemas import (
+    Another,
+    EncoderName,
+    Hit,
+    HitDrawing,
+    HitPatent,
+    Scores,
+    SearchAnswer,
+)
+from linework_api.search.scope import Scope
+from linework_api.search.scoring import Scored
+from linework_api.search.target import Target
+from linework_core.tables import Drawing, Encoder, Figure, Patent
+
+DECIMALS = 6  # of the scores that are shown; the record keeps all
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found. `head` holds the answer's own members: counts, facets, dates, `exact`, `next`."""
+
+    encoder: Encoder
+    hits: list[Scored]
+    group_by: str
+    plan: dict[str, Any]
+    head: dict[str, Any]
+
+
+def assemble(
+    session: Session, answer: Answer, target: Target, scope: Scope, *, search_id: UUID | None, explain: bool = False
+) -> SearchAnswer:
+    """The answer with what each hit shows; with groups, also their other drawings."""
+    others = _others(session, answer, target, scope) if answer.group_by == "patent" else None
+    rows = [hit.row for hit in answer.hits] + [one.row for group in (others or {}).values() for one in group]
+    details = repository.details(session, rows)
+    return SearchAnswer(
+        search_id=search_id,
+        encoder=EncoderName(id=answer.encoder.encoder_id, name=answer.encoder.name),
+        plan=answer.plan if explain else None,
+        hits=[_hit(rank, hit, details, others) for rank, hit in enumerate(answer.hits, start=1)],
+        **answer.head,
+    )
+
+
+Details = dict[int, tuple[Drawing, Patent, Figure | None]]
+
+
+def _others(session: Session, answer: Answer, target: Target, scope: Scope) -> dict[str, list[Scored]]:
+    """The eligible drawings of the hits' patents beside the best, by patent."""
+    patents = [hit.patent_id for hit in answer.hits]
+    best = {hit.row for hit in answer.hits}
+    grouped: dict[str, list[Scored]] = defaultdict(list)
+    if patents:
+        within = scope.only(frozenset(patents))
+        for one in scoring.rank(session, answer.encoder, target, within, None):
+            if one.row not in best:
+                grouped[one.patent_id].append(one)
+    return grouped
+
+
+def _hit(rank: int, found: Scored, details: Details, others: dict[str, list[Scored]] | None) -> Hit:
+    drawing, patent, figure = details[found.row]
+    more = None
+    if others is not None:
+        group = others.get(found.patent_id, [])
+        more = [
+            Another(score=_shown(one.score), drawing=_drawing(details[one.row][0], details[one.row][2]))
+            for one in group
+        ]
+    return Hit(
+        rank=rank,
+        score=_shown(found.score),
+        scores=Scores(
+            image=None if found.image is None else _shown(found.image),
+            text=None if found.text is None else _shown(found.text),
+        ),
+        patent=HitPatent(
+            id=patent.patent_id,
+            title=patent.title,
+            granted=patent.granted,
+            filed=patent.filed,
+            locarno=patent.locarno,
+        ),
+        drawing=_drawing(drawing, figure),
+        more=more,
+    )
+
+
+def _shown(score: float) -> float:
+    return round(score, DECIMALS)
+
+
+def _drawing(drawing: Drawing, figure: Figure | None) -> HitDrawing:
+    picture = f"/drawings/{drawing.drawing_id}/image"
+    return HitDrawing(
+        id=drawing.drawing_id,
+        caption=figure.caption if figure else None,
+        view=figure.view if figure else None,
+        image=picture,
+        thumbnail=f"{picture}?size=128",
+    )

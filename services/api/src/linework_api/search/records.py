@@ -1,0 +1,109 @@
+"""The record of a search: kept so that another examiner can read it, and run it again on the corpus as it was."""
+
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from linework_api.search import repository, scoring
+from linework_api.search.answers import Answer, assemble
+from linework_api.search.schemas import Replay, SearchAnswer, SearchRecord
+from linework_api.search.scope import Scope
+from linework_api.search.scoring import Scored
+from linework_api.search.target import Target
+from linework_core.errors import NotFound
+from linework_core.tables import Encoder, Search
+
+
+def keep(
+    session: Session, owner: str, request: dict[str, Any], target: Target, scope: Scope, answer: Answer, took_ms: float
+) -> Search:
+    """Write a search down."""
+    record = Search(
+        owner=owner,
+        request=request,
+        query={"target": target.as_json(), "scope": scope.as_json(), "group_by": answer.group_by},
+        vectors=target.vectors_as_bytes(),
+        encoder=answer.encoder.number,
+        snapshot=scope.snapshot,
+        plan=answer.plan,
+        answer=answer.head,
+        rows=[hit.row for hit in answer.hits],
+        scores=[_scores(hit) for hit in answer.hits],
+        took_ms=took_ms,
+    )
+    session.add(record)
+    session.flush()
+    return record
+
+
+def _scores(hit: Scored) -> dict[str, Any]:
+    """All of a hit but its row."""
+    return {name: value for name, value in asdict(hit).items() if name != "row"}
+
+
+def find(session: Session, search_id: UUID, *, owner: str | None) -> Search:
+    """Raises NotFound, also for another owner's (`owner` None reads all)."""
+    kept = repository.find_search(session, search_id)
+    if kept is None or (owner is not None and kept.owner != owner):
+        raise NotFound(f"There is no search {search_id}.")
+    return kept
+
+
+def hits_of(record: Search) -> list[Scored]:
+    """The ranked drawings as they were answered."""
+    return [Scored(row=row, **scores) for row, scores in zip(record.rows, record.scores, strict=True)]
+
+
+def read(session: Session, record: Search) -> SearchRecord:
+    """The record as its owner reads it; the hits are put together anew from versions, which never change."""
+    return SearchRecord(
+        id=record.id,
+        created_at=record.created_at,
+        owner=record.owner,
+        took_ms=record.took_ms,
+        request=record.request,
+        plan=record.plan,
+        answer=_answer(session, record, hits_of(record)),
+    )
+
+
+def replay(session: Session, record: Search) -> Replay:
+    """Rank the same query again, exactly, on the snapshot that it was asked on."""
+    before = hits_of(record)
+    encoder = session.get_one(Encoder, record.encoder)
+    target, scope = understood(record, encoder)
+    again = scoring.rank(
+        session, encoder, target, scope, len(before), by_patent=record.query["group_by"] == "patent",
+        after=_position(record),
+    )  # fmt: skip
+    was, is_now = [hit.drawing_id for hit in before], [hit.drawing_id for hit in again]
+    return Replay(
+        search_id=record.id,
+        snapshot=record.snapshot,
+        same=[(hit.row, hit.score) for hit in before] == [(hit.row, hit.score) for hit in again],
+        missing=[drawing for drawing in was if drawing not in set(is_now)],
+        added=[drawing for drawing in is_now if drawing not in set(was)],
+        answer=_answer(session, record, again),
+    )
+
+
+def understood(record: Search, encoder: Encoder) -> tuple[Target, Scope]:
+    """The query as it was ranked by."""
+    query = record.query
+    target = Target.from_record(query["target"], record.vectors, encoder.dimension, encoder.has_text)
+    return target, Scope.from_json(query["scope"])
+
+
+def _position(record: Search) -> scoring.Position | None:
+    after = record.answer.get("after_position")
+    return (float(after[0]), str(after[1])) if after else None
+
+
+def _answer(session: Session, record: Search, hits: list[Scored]) -> SearchAnswer:
+    encoder = session.get_one(Encoder, record.encoder)
+    target, scope = understood(record, encoder)
+    head = {name: value for name, value in record.answer.items() if name != "after_position"}
+    answer = Answer(encoder, hits, record.query["group_by"], record.plan, head)
+    return assemble(session, answer, target, scope, search_id=record.id)
