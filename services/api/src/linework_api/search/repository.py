@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pgvector import HalfVector
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import ColumnElement, bindparam, exists, func, literal, or_, select
+from sqlalchemy import bindparam, exists, func, literal, select
 from sqlalchemy.orm import Session
 
-from linework_api.search.schemas import Filters
+from linework_api.search.scope import Scope
 from linework_core.corpus import visible
 from linework_core.tables import Drawing, Embedding, Encoder, Figure, Patent, Search
 
@@ -32,52 +32,6 @@ class Found:
 
     drawing_row: int
     score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The rows a search may return: the filters, the snapshot, and the patents left out."""
-
-    filters: Filters
-    snapshot: int
-    without: frozenset[str] = frozenset()
-
-    def passing(self, table: Any) -> list[ColumnElement[bool]]:
-        """Conditions on a table that carries the filter columns (drawings or embeddings)."""
-        return [*self._undated(table), *self._dated(table)]
-
-    def lacking_a_date(self, table: Any) -> list[ColumnElement[bool]] | None:
-        """Conditions for rows that only their missing date keeps out; None when no date is asked for."""
-        if not self._dated(table):
-            return None
-        return [*self._undated(table), self._date(table).is_(None)]
-
-    def _date(self, table: Any) -> Any:
-        return getattr(table, self.filters.date_basis)
-
-    def _dated(self, table: Any) -> list[ColumnElement[bool]]:
-        conditions: list[ColumnElement[bool]] = []
-        if self.filters.before is not None:
-            conditions.append(self._date(table) < self.filters.before)
-        if self.filters.after is not None:
-            conditions.append(self._date(table) >= self.filters.after)
-        return conditions
-
-    def _undated(self, table: Any) -> list[ColumnElement[bool]]:
-        conditions = [visible(table, self.snapshot)]
-        if self.filters.locarno:
-            conditions.append(or_(*(_of_class(table.locarno, wanted) for wanted in self.filters.locarno)))
-        if self.filters.office:
-            conditions.append(table.office.in_(self.filters.office))
-        if self.without:
-            conditions.append(table.patent_id.not_in(self.without))
-        return conditions
-
-
-def _of_class(column: Any, wanted: str) -> ColumnElement[bool]:
-    """A subclass by itself; a class ('14') with all its subclasses ('14-02')."""
-    condition: ColumnElement[bool] = or_(column == wanted, column.startswith(f"{wanted}-"))
-    return condition
 
 
 def rank(session: Session, encoder: Encoder, vectors: Vectors, scope: Scope, limit: int) -> list[Found]:
@@ -102,10 +56,10 @@ def _halfvec(name: str, vector: NDArray[np.float32]) -> Any:
 
 def count(session: Session, encoder: Encoder, scope: Scope) -> Counts:
     """How many drawings pass the filters with and without a vector, and how many lack the date asked for."""
-    indexed = select(func.count()).where(Embedding.encoder == encoder.number, *scope.passing(Embedding))
-    passing = select(func.count()).where(*scope.passing(Drawing))
+    indexed = select(func.count()).select_from(Embedding).where(Embedding.encoder == encoder.number, *scope.passing(Embedding))
+    passing = select(func.count()).select_from(Drawing).where(*scope.passing(Drawing))
     undated = scope.lacking_a_date(Drawing)
-    lacking = literal(0) if undated is None else select(func.count()).where(*undated).scalar_subquery()
+    lacking = literal(0) if undated is None else select(func.count()).select_from(Drawing).where(*undated).scalar_subquery()
     with_vector, all_of_them, without_date = session.execute(
         select(indexed.scalar_subquery(), passing.scalar_subquery(), lacking)
     ).one()

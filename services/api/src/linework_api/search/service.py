@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from linework_api.search import repository
-from linework_api.search.repository import Found, Scope, Vectors
+from linework_api.search.repository import Found, Vectors
 from linework_api.search.schemas import (
     EncoderName,
     Hit,
@@ -20,6 +20,7 @@ from linework_api.search.schemas import (
     SearchRecord,
     StoredQuery,
 )
+from linework_api.search.scope import Scope
 from linework_api.state import Resources
 from linework_core import encoders, store
 from linework_core.corpus import current_snapshot
