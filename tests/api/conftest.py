@@ -1,6 +1,7 @@
 """A gateway in this process on real servers, and a quick way to a corpus of any shape."""
 
 import datetime as dt
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, text
+from PIL import Image, ImageDraw
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
 from linework_core import corpus, db, encoders, queues, settings, store
+from linework_core.imaging import derivative_of, encode_png
 from linework_core.manifest import EncoderManifest
 from linework_core.settings import Settings, get_settings
 from linework_core.tables import Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
@@ -45,6 +48,19 @@ def environment(
     yield get_settings()
     db.get_engine().dispose()
     forget_settings()
+
+
+def require_keys(monkeypatch: pytest.MonkeyPatch, **scopes: list[str]) -> None:
+    """From now on settings ask for a key; the key of `anna` is 'anna-key'."""
+    keys = {name: {"sha256": settings.sha256(f"{name}-key"), "scopes": granted} for name, granted in scopes.items()}
+    monkeypatch.setenv("AUTH", "on")
+    monkeypatch.setenv("API_KEYS", json.dumps(keys))
+    get_settings.cache_clear()
+
+
+def as_caller(name: str) -> dict[str, str]:
+    """Headers with a caller's key."""
+    return {"Authorization": f"Bearer {name}-key"}
 
 
 @pytest.fixture
@@ -135,10 +151,30 @@ def _add(session: Session, encoder: Encoder, design: Design, job: Job, snapshot:
         if vector is not None:
             session.add(
                 Embedding(
-                    **facts, encoder=encoder.number, drawing_row=drawing.row_id, drawing_id=drawing.drawing_id,
-                    derivative=drawing.derivative, vector=list(vector), added_in=snapshot,
+                    **facts,
+                    encoder=encoder.number,
+                    drawing_row=drawing.row_id,
+                    drawing_id=drawing.drawing_id,
+                    derivative=drawing.derivative,
+                    vector=list(vector),
+                    added_in=snapshot,
                 )  # fmt: skip
             )
+
+
+def draw(width: int, height: int) -> bytes:
+    """A PNG of a slanted line on white."""
+    picture = Image.new("L", (width, height), "white")
+    ImageDraw.Draw(picture).line((0, height, width, 0), fill="black", width=3)
+    return encode_png(picture)
+
+
+def store_pictures(session: Session, *, original: bytes) -> None:
+    """Give every drawing of `load` its derivative in the object store, and all of them one original."""
+    objects = store.get_store()
+    store.put_once(objects, store.original_key("0" * 64), original)
+    for derivative in session.scalars(select(Drawing.derivative)):
+        store.put_once(objects, store.derivative_key(derivative), derivative_of(original))
 
 
 @pytest.fixture

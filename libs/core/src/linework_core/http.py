@@ -1,8 +1,10 @@
 """What every HTTP service of ours does alike: request ids, problem documents, metrics, access log."""
 
+import json
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +12,8 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
+from obstore.exceptions import BaseError as StoreError
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import OperationalError
@@ -17,13 +21,21 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from linework_core.errors import LineworkError, Unavailable, Unprocessable
+from linework_core import errors
+from linework_core.errors import LineworkError, TooLarge, Unavailable, Unprocessable
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 REQUESTS = Counter("linework_http_requests_total", "Requests by route and status.", ["method", "route", "status"])
 SECONDS = Histogram("linework_http_request_seconds", "Seconds until the answer began.", ["method", "route"])
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+MAX_BODY = 2**20  # bytes of a request, unless its path has a limit of its own
+
+# The framework's own errors get our types: its phrases change with Python's version
+FRAMEWORK: dict[int, type[LineworkError]] = {
+    error.status: error
+    for error in (errors.BadRequest, errors.NotFound, errors.TooLarge, errors.UnsupportedMediaType, Unprocessable)
+}
 
 
 class Problem(BaseModel):
@@ -44,15 +56,20 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
-def install(app: FastAPI) -> None:
-    """Give an application its request ids, problem documents, `/metrics` and access log."""
-    app.add_middleware(RequestContext)
+def install(app: FastAPI, *, max_body: Mapping[str, int] | None = None) -> None:
+    """Give an application its request ids, problem documents, `/metrics` and access log.
+
+    With `max_body` no request has more than MAX_BODY bytes, except where it names a path's own limit.
+    """
+    if max_body is not None:
+        app.add_middleware(BodyLimit, limits=max_body)
+    app.add_middleware(RequestContext)  # added last, so it is outermost
     app.add_exception_handler(LineworkError, _on_linework_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(OperationalError, _on_database_down)
     app.add_exception_handler(PoolTimeout, _on_database_down)
-    app.add_exception_handler(Exception, _on_crash)
+    app.add_exception_handler(StoreError, _on_store_down)
 
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
@@ -74,14 +91,22 @@ def describe_problems(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def problem_response(error: LineworkError) -> JSONResponse:
+class ProblemResponse(JSONResponse):
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        """JSON in UTF-8, whatever a caller wrote that we repeat: half a surrogate pair becomes '?'."""
+        return json.dumps(content, ensure_ascii=False, default=str).encode("utf-8", "replace")
+
+
+def problem_response(error: LineworkError) -> Response:
     """The answer that tells a caller of an error."""
     return _respond(error.status, error.type, error.title, error.detail, error.headers, error.extra)
 
 
 def _respond(
-    status: int, type_: str, title: str, detail: str, headers: dict[str, str], extra: dict[str, Any]
-) -> JSONResponse:
+    status: int, type_: str, title: str, detail: str, headers: Mapping[str, str], extra: dict[str, Any]
+) -> Response:
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     body = {
         "type": f"urn:linework:problem:{type_}",
@@ -91,7 +116,7 @@ def _respond(
         "request_id": request_id,
         **extra,
     }
-    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
+    return ProblemResponse(body, status, headers=headers)
 
 
 async def _on_linework_error(_: Request, error: Exception) -> Response:
@@ -106,12 +131,23 @@ async def _on_invalid_request(_: Request, error: Exception) -> Response:
     return problem_response(Unprocessable(detail, errors=faults[:50]))
 
 
-async def _on_http_exception(_: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     """The framework's own answers: an unknown path, a wrong method, a malformed body."""
     assert isinstance(error, HTTPException)
-    title = HTTPStatus(error.status_code).phrase
+    phrase = HTTPStatus(error.status_code).phrase
     headers = dict(error.headers or {})
-    return _respond(error.status_code, title.lower().replace(" ", "-"), title, str(error.detail), headers, {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods_of(request))
+    if ours := FRAMEWORK.get(error.status_code):
+        return _respond(ours.status, ours.type, ours.title, str(error.detail), headers, {})
+    return _respond(error.status_code, phrase.lower().replace(" ", "-"), phrase, str(error.detail), headers, {})
+
+
+def _methods_of(request: Request) -> list[str]:
+    """All methods of the path that was asked for; the framework names those of its first route only."""
+    path = request.scope["route"].path
+    routes = [route for route in iter_route_contexts(request.app.routes) if route.path == path]
+    return sorted({method for route in routes for method in route.methods or ()})
 
 
 async def _on_database_down(_: Request, error: Exception) -> Response:
@@ -119,13 +155,46 @@ async def _on_database_down(_: Request, error: Exception) -> Response:
     return problem_response(Unavailable("The database does not answer.", retry_after=5))
 
 
-async def _on_crash(_: Request, error: Exception) -> Response:
-    log.error("request_crashed", exc_info=error)
-    return problem_response(LineworkError("An error on our side; the request id finds it in the log."))
+async def _on_store_down(_: Request, error: Exception) -> Response:
+    log.error("store_unavailable", error=str(error))
+    return problem_response(Unavailable("The object store does not answer.", retry_after=5))
+
+
+class BodyLimit:
+    """Refuses larger bodies than a path takes. The framework would read them whole before it asks who calls."""
+
+    def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
+        self.app = app
+        self.limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = self.limits.get(scope["path"], MAX_BODY)
+        refusal = TooLarge(f"A request may have {limit:,} bytes here.")
+        told = dict(scope["headers"]).get(b"content-length", b"")
+        if told.isdigit() and int(told) > limit:
+            await problem_response(refusal)(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise HTTPException(refusal.status, refusal.detail)  # any other the framework takes for a bad body
+            return message
+
+        await self.app(scope, counted, send)
 
 
 class RequestContext:
-    """Binds a request id to all that is logged, returns it as X-Request-ID, counts and times the request."""
+    """Binds a request id to all that is logged, returns it as X-Request-ID, counts and times the request.
+
+    It answers crashes, too: the framework's own handler stands outside of it, where the request has no id.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -138,17 +207,24 @@ class RequestContext:
         request_id = given if SAFE_ID.fullmatch(given) else uuid.uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        began, status = time.perf_counter(), 500
+        began, answered = time.perf_counter(), False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                answered = True
                 message["headers"] = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
-                self._observe(scope, status, time.perf_counter() - began)
+                self._observe(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
-        await self.app(scope, receive, send_with_id)
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception as error:
+            if answered:
+                raise
+            log.error("request_crashed", exc_info=error)
+            crash = LineworkError("An error on our side; the request id finds it in the log.")
+            await problem_response(crash)(scope, receive, send_with_id)
 
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")

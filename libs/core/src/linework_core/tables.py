@@ -251,7 +251,8 @@ class Job(Base):
     result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     cancel_requested: Mapped[bool] = mapped_column(server_default="false")
-    tries: Mapped[int] = mapped_column(server_default="0")
+    tries: Mapped[int] = mapped_column(server_default="0")  # starts since it last got further than ever before
+    furthest: Mapped[int] = mapped_column(server_default="0")  # most items counted in any one run
     not_before: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     lease_holder: Mapped[str | None]
     lease_until: Mapped[dt.datetime | None]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from linework_api import auth, health
 from linework_api.corpus.endpoints import router as corpus
@@ -12,11 +12,12 @@ from linework_api.encoders.endpoints import router as encoders
 from linework_api.ingest.endpoints import router as ingest
 from linework_api.jobs.endpoints import router as jobs
 from linework_api.patents.endpoints import router as patents
+from linework_api.queries import each_once
 from linework_api.search.endpoints import router as search
 from linework_api.state import Resources
 from linework_core import http, logs
 from linework_core.bounded import Decoder
-from linework_core.db import make_engine
+from linework_core.db import make_engine, make_prober
 from linework_core.settings import Settings, get_settings
 from linework_core.store import open_store
 
@@ -30,9 +31,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or get_settings()
     logs.configure("api", settings.log_level)
     auth.check_settings(settings)
-    app = FastAPI(title="Linework", version="0.1.0", description=DESCRIPTION, lifespan=_lifespan)
+    app = FastAPI(
+        title="Linework",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        dependencies=[Depends(each_once)],
+        redirect_slashes=False,
+    )
     app.state.settings = settings
-    http.install(app)
+    uploads = {"/search": 7 * settings.max_query_bytes, "/ingest": 2 * settings.max_upload_bytes}
+    http.install(app, max_body={path: limit + http.MAX_BODY for path, limit in uploads.items()})
     for router in (search, ingest, jobs, patents, corpus, encoders, health.router):
         app.include_router(router)
     http.describe_problems(app)
@@ -45,6 +54,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     resources = Resources(
         settings=settings,
         engine=make_engine(settings.database_url, pool_size=settings.pool_size),
+        prober=make_prober(settings.database_url),
         store=open_store(settings.object_store_url),
         decoder=Decoder(),
         embedder=EmbedderClient(settings.embedder_url),

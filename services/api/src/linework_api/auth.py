@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Annotated
 
 import structlog
@@ -48,6 +49,8 @@ def needs(scope: Scope | None) -> Callable[..., Caller]:
     ) -> Caller:
         settings: Settings = request.app.state.settings
         if settings.auth == "off":
+            if not _on_this_machine(request):
+                raise Forbidden("This gateway has no keys (AUTH=off), so it serves callers on its own machine only.")
             return Caller("local", EVERYTHING)
         known = _recognise(settings, credentials.credentials if credentials else "")
         if known is None:
@@ -57,6 +60,14 @@ def needs(scope: Scope | None) -> Callable[..., Caller]:
         return known
 
     return caller
+
+
+def _on_this_machine(request: Request) -> bool:
+    """False for a caller at another address, whatever address the server was told to listen on."""
+    try:
+        return request.client is None or ip_address(request.client.host).is_loopback
+    except ValueError:  # no address: a Unix socket, or a test
+        return True
 
 
 def _recognise(settings: Settings, key: str) -> Caller | None:

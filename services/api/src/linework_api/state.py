@@ -21,6 +21,7 @@ class Resources:
 
     settings: Settings
     engine: Engine
+    prober: Engine  # readiness opens connections of its own: one from the pool may hang with the server
     store: ObjectStore
     decoder: Decoder
     embedder: EmbedderClient

@@ -15,8 +15,8 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Engine, func, select, update
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy import Engine, Update, case, func, select, update
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from linework_core.db import after_commit, get_engine, transaction
@@ -28,7 +28,7 @@ from linework_core.tables import Job
 
 log = structlog.get_logger()
 
-MAX_TRIES = 6  # starts without any progress in between; then the job has failed
+MAX_TRIES = 6  # starts that get no further than one before; then the job has failed
 Handler = Callable[["Run"], dict[str, Any] | None]
 stopping = threading.Event()  # set when this process was asked to end; jobs hand their lease back
 
@@ -79,7 +79,10 @@ class Run:
         """Add to `done`, `skipped` or `failed`, and set `total`. Raises LeaseLost."""
         values: dict[str, Any] = {name: getattr(Job, name) + count for name, count in more.items() if count}
         if values:
-            values["tries"] = 0
+            reached = Job.done + Job.skipped + Job.failed + sum(more.values())
+            # what an earlier run had counted, too, is no progress: else one bad item would be tried for ever
+            values["tries"] = case((reached > Job.furthest, 0), else_=Job.tries)
+            values["furthest"] = func.greatest(Job.furthest, reached)
         if total is not None:
             values["total"] = total
         self._update(session, values)
@@ -89,9 +92,12 @@ class Run:
         with transaction(self.engine) as session:
             self._update(session, {"done": 0, "skipped": 0, "failed": 0, "total": total})
 
+    def mine(self) -> Update:
+        """Of the job's row, as long as this run holds it: nobody has taken it over or ended it."""
+        return update(Job).where(Job.id == self.job_id, Job.lease_holder == self.holder, Job.state == "running")
+
     def _update(self, session: Session, values: dict[str, Any]) -> None:
-        mine = update(Job).where(Job.id == self.job_id, Job.lease_holder == self.holder)
-        statement = mine.values(lease_holder=self.holder, **values)
+        statement = self.mine().values(lease_holder=self.holder, **values)
         result = session.execute(statement, execution_options={"synchronize_session": False})
         if not result.rowcount:  # type: ignore[attr-defined]
             self.interrupted = LeaseLost
@@ -157,9 +163,8 @@ def _heartbeat(run: Run) -> Iterator[None]:
 
 
 def _prolong(run: Run) -> None:
-    mine = update(Job).where(Job.id == run.job_id, Job.lease_holder == run.holder, Job.state == "running")
     with transaction(run.engine) as session:
-        statement = mine.values(lease_until=_lease_end()).returning(Job.cancel_requested)
+        statement = run.mine().values(lease_until=_lease_end()).returning(Job.cancel_requested)
         cancelled = session.execute(statement).scalar_one_or_none()
     if cancelled is None:
         run.interrupted = LeaseLost
@@ -180,37 +185,54 @@ def _conclude(run: Run, handler: Handler) -> None:
     except (Unavailable, DBAPIError, OSError) as error:
         _retry(run, error)
     except LineworkError as error:
-        _finish(run, state="failed", error={"type": error.type, "detail": error.detail, **error.extra})
+        _finish(run, state="failed", error=_told(error))
     except Exception as error:
         log.exception("job_crashed")
         _retry(run, error)
     else:
-        _finish(run, state="succeeded", result=result)
+        _finish(run, state="succeeded", result=result, error=None)
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    """What the job's row says of an error."""
+    if isinstance(error, LineworkError):
+        told = {"type": error.type, "detail": error.detail, **error.extra}
+    else:
+        told = {"type": type(error).__name__, "detail": str(getattr(error, "orig", None) or error)}
+    return {name: _storable(value) if isinstance(value, str) else value for name, value in told.items()}
+
+
+def _storable(text: str) -> str:
+    """Without NUL and halves of surrogate pairs: Postgres takes neither, and a message may repeat what broke us."""
+    return text[:2000].encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _finish(run: Run, *, again: bool = False, **values: Any) -> None:
     """Give the lease up and write the outcome; the beat heals what cannot be written now."""
     if not again:
         values["finished_at"] = func.now()
-    mine = update(Job).where(Job.id == run.job_id, Job.lease_holder == run.holder)
     try:
         with transaction(run.engine) as session:
-            kind = session.scalar(mine.values(lease_holder=None, lease_until=None, **values).returning(Job.kind))
+            outcome = run.mine().values(lease_holder=None, lease_until=None, **values)
+            kind = session.scalar(outcome.returning(Job.kind))
             if again and kind:
                 after_commit(session, lambda: nudge(kind, run.job_id))
-    except OperationalError as error:
+    except SQLAlchemyError as error:
         log.warning("outcome_not_written", error=str(error))
         return
-    log.info("job_ended", state=values["state"])
+    if kind is None:
+        log.warning("lease_lost")
+    else:
+        log.info("job_ended", state=values["state"])
 
 
 def _retry(run: Run, error: Exception) -> None:
     """Queue the job again after a pause that doubles with each try, or fail it after the last."""
-    problem = {"type": getattr(error, "type", type(error).__name__), "detail": str(error)[:2000]}
+    problem = _told(error)
     try:
         with transaction(run.engine) as session:
             tries = session.scalar(select(Job.tries).where(Job.id == run.job_id)) or 0
-    except OperationalError:
+    except SQLAlchemyError:
         log.warning("outcome_not_written", error=str(error))
         return
     if tries >= MAX_TRIES:

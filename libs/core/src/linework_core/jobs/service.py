@@ -11,12 +11,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from linework_core.db import after_commit
-from linework_core.errors import NotFound
+from linework_core.errors import Forbidden, NotFound
 from linework_core.queues import nudge
 from linework_core.tables import Encoder, Job
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 UNDONE = ("queued", "running")
+SHARED = "linework"  # owner of jobs that serve everyone: all callers may read them
 
 
 class Progress(BaseModel):
@@ -54,24 +55,28 @@ def create(session: Session, kind: str, params: dict[str, Any], *, owner: str) -
     session.add(job)
     session.flush()
     session.refresh(job)
-    after_commit(session, lambda: nudge(kind, job.id))
+    job_id = job.id
+    after_commit(session, lambda: nudge(kind, job_id))
     return job
 
 
-def ensure_embed_job(session: Session, encoder: Encoder, *, owner: str = "linework") -> Job:
-    """The one undone embed job of an encoder, made where there is none."""
+def ensure_embed_job(session: Session, encoder: Encoder) -> Job:
+    """The one undone embed job of an encoder, made where there is none. It is nobody's own."""
     params = {"encoder": encoder.encoder_id}
-    session.execute(insert(Job).values(kind="embed", params=params, owner=owner).on_conflict_do_nothing())
     same = and_(Job.kind == "embed", Job.state.in_(UNDONE), Job.params["encoder"].astext == encoder.encoder_id)
-    job = session.scalars(select(Job).where(same)).one()
-    after_commit(session, lambda: nudge("embed", job.id))
+    job = None
+    while job is None:  # the job that was in the way may end between the two statements
+        session.execute(insert(Job).values(kind="embed", params=params, owner=SHARED).on_conflict_do_nothing())
+        job = session.scalars(select(Job).where(same)).one_or_none()
+    job_id = job.id
+    after_commit(session, lambda: nudge("embed", job_id))
     return job
 
 
 def find(session: Session, job_id: UUID, *, owner: str | None) -> Job:
     """Raises NotFound, also for a job that belongs to another owner (`owner` None sees all)."""
     job = session.get(Job, job_id)
-    if job is None or (owner is not None and job.owner != owner):
+    if job is None or (owner is not None and job.owner not in (owner, SHARED)):
         raise NotFound(f"There is no job {job_id}.")
     return job
 
@@ -99,8 +104,13 @@ def page(
     return session.scalars(newest_first.limit(limit)).all()
 
 
-def cancel(session: Session, job: Job) -> None:
-    """Cancel at once what nobody works on; ask the holder of the lease to stop otherwise."""
+def cancel(session: Session, job: Job, *, owner: str | None) -> None:
+    """Cancel at once what nobody works on; ask the holder of the lease to stop otherwise.
+
+    Raises Forbidden for a job that serves others, too (`owner` None may cancel all).
+    """
+    if owner is not None and job.owner != owner:
+        raise Forbidden("This job serves everyone; an admin may cancel it.")
     session.refresh(job, with_for_update=True)
     if job.state not in UNDONE:
         return

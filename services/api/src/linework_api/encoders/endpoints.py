@@ -111,8 +111,8 @@ def embed(
         response,
         caller,
         key,
-        wanted.model_dump(),
-        lambda: jobs.ensure_embed_job(session, encoder, owner=caller.name),
+        {"embed": wanted.model_dump()},
+        lambda: jobs.ensure_embed_job(session, encoder),
     )
 
 

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from linework_api import cursors
@@ -20,9 +22,22 @@ from linework_core.http import problems
 from linework_core.jobs import service
 from linework_core.jobs.service import JobView, State
 
+log = structlog.get_logger()
 router = APIRouter(tags=["jobs"])
 AnyCaller = Annotated[Caller, Depends(needs(None))]
 POLL_SECONDS = 0.5
+EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"const": "job"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/JobView"},
+        },
+    },
+}
 
 
 class JobFilter(BaseModel):
@@ -60,8 +75,9 @@ def list_jobs(wanted: Annotated[JobFilter, Query()], session: WithSession, calle
 def _position(cursor: str) -> tuple[dt.datetime, UUID]:
     created_at, job_id = cursors.decode(cursor, 2)
     try:
-        return dt.datetime.fromisoformat(created_at), UUID(job_id)
-    except (ValueError, TypeError, AttributeError):
+        # in UTC, since Postgres takes no offsets beyond 16 hours and Python does
+        return dt.datetime.fromisoformat(created_at).astimezone(dt.UTC), UUID(job_id)
+    except (ValueError, TypeError, AttributeError, OverflowError):
         raise Unprocessable("This cursor is none that we gave.") from None
 
 
@@ -75,7 +91,7 @@ def read_job(job_id: UUID, session: WithSession, caller: AnyCaller) -> JobView:
 def cancel_job(job_id: UUID, session: WithSession, caller: AnyCaller) -> JobView:
     """Cancel: a waiting job at once, a running one within seconds. What it has done stays done."""
     job = service.find(session, job_id, owner=caller.sees_jobs_of)
-    service.cancel(session, job)
+    service.cancel(session, job, owner=caller.sees_jobs_of)
     return JobView.of(job)
 
 
@@ -83,11 +99,13 @@ def cancel_job(job_id: UUID, session: WithSession, caller: AnyCaller) -> JobView
     "/jobs/{job_id}/events",
     response_class=EventSourceResponse,
     responses={
-        200: {"description": "Server-sent events 'job', each with the job as data, until it has ended.",
-              "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {
+            "description": "Server-sent events 'job', each with the job as data, until it has ended.",
+            "content": {"text/event-stream": {"itemSchema": EVENT}},
+        },
         **problems(400, 401, 403, 404, 422, 503),
     },
-)  # fmt: skip
+)
 async def follow_job(
     job_id: UUID, request: Request, resources: WithResources, caller: AnyCaller
 ) -> EventSourceResponse:
@@ -109,6 +127,9 @@ async def _changes(job: JobView, resources: Resources, caller: Caller) -> AsyncI
             now = await run_in_threadpool(_read, resources, job.id, caller)
         except NotFound:
             return
+        except SQLAlchemyError as error:  # the database may be back before the follower gives up
+            log.warning("job_not_read", job_id=str(job.id), error=str(error))
+            continue
         if now != job:
             job = now
             yield ServerSentEvent(job.model_dump_json(), event="job")

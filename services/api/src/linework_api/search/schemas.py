@@ -1,14 +1,25 @@
 """What a search is asked and what it answers."""
 
 import datetime as dt
+import re
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 DateBasis = Literal["granted", "filed", "priority"]
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 Class = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00%_\\]+$")]
+
+
+def _day(value: Any) -> Any:
+    """Only what reads as a day: pydantic would take '0' for 1970-01-01, and such a filter shows too much."""
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise ValueError("write a day as YYYY-MM-DD")
+    return value
+
+
+Day = Annotated[dt.date, BeforeValidator(_day)]
 
 
 class Filters(BaseModel):
@@ -16,8 +27,8 @@ class Filters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    before: dt.date | None = Field(None, description="Only drawings dated before this day (never on it).")
-    after: dt.date | None = Field(None, description="Only drawings dated on this day or later.")
+    before: Day | None = Field(None, description="Only drawings dated before this day (never on it).")
+    after: Day | None = Field(None, description="Only drawings dated on this day or later.")
     date_basis: DateBasis = Field("granted", description="Which of a patent's dates `before` and `after` mean.")
     locarno: list[Class] = Field(
         [],
