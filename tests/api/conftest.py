@@ -133,8 +133,8 @@ def _add(session: Session, encoder: Encoder, design: Design, job: Job, snapshot:
     dates = {"granted": design.granted, "filed": design.filed, "priority": design.priority}
     facts = {"patent_id": design.id, "office": design.office, "locarno": design.locarno, **dates}
     patent = Patent(
-        **facts, number=unpadded(design.id)[2:], title=design.title or f"Design {design.id}", source="uspto", digest=design.id,
-        family_keys=list(design.family), job_id=job.id, added_in=snapshot,
+        **facts, number=unpadded(design.id)[2:], title=design.title or f"Design {design.id}",
+        source="uspto", digest=design.id, family_keys=list(design.family), job_id=job.id, added_in=snapshot,
     )  # fmt: skip
     session.add(patent)
     session.flush()
@@ -151,9 +151,9 @@ def _add(session: Session, encoder: Encoder, design: Design, job: Job, snapshot:
     for number, vector in enumerate(design.vectors, start=1):
         facts["view"] = dict(enumerate(design.views, start=1)).get(number)
         drawing = Drawing(
-            **facts, words=words_of(design.title or "", ""), drawing_id=f"{design.id}-S_{number}", patent_row=patent.row_id, sheet_row=sheet.row_id,
-            figure_row=figure.row_id if number == 1 else None, number=number, original="0" * 64,
-            derivative=f"{design.id}-{number}", width=10, height=10, added_in=snapshot,
+            **facts, words=words_of(design.title or "", ""), drawing_id=f"{design.id}-S_{number}",
+            patent_row=patent.row_id, sheet_row=sheet.row_id, figure_row=figure.row_id if number == 1 else None,
+            number=number, original="0" * 64, derivative=f"{design.id}-{number}", width=10, height=10, added_in=snapshot,
         )  # fmt: skip
         session.add(drawing)
         session.flush()
@@ -167,7 +167,7 @@ def _add(session: Session, encoder: Encoder, design: Design, job: Job, snapshot:
                     derivative=drawing.derivative,
                     vector=list(vector),
                     added_in=snapshot,
-                )  # fmt: skip
+                )
             )
 
 

@@ -322,6 +322,15 @@ def test_only_designs_are_taken_from_a_weekly_tar(tmp_path: Path) -> None:
     assert found[-1] == PackageRead("I20210105.tar", dt.date(2021, 1, 5))
 
 
+@pytest.mark.parametrize("name", ["I20210105.tar", "I20210105.zip"])
+def test_a_damaged_week_does_not_count_as_loaded(tmp_path: Path, name: str) -> None:
+    whole = weekly(["D0907292"]) if name.endswith("tar") else zipped({"DESIGN/a.ZIP": zipped(package())})
+    path = write(tmp_path, {name: whole}) / name
+    assert isinstance(found_in(path)[-1], PackageRead)
+    path.write_bytes(whole[: len(whole) // 4])
+    assert not [item for item in found_in(path) if isinstance(item, PackageRead)]
+
+
 def test_a_stray_json_in_a_weekly_tar_changes_nothing(tmp_path: Path) -> None:
     data = weekly(["D0907292"], others={"I20210105/manifest.json": b'{"week": "20210105"}'})
     found = found_in(write(tmp_path, {"I20210105.tar": data}) / "I20210105.tar")

@@ -5,10 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from linework_core.settings import Settings
+
 
 def linework(*arguments: str, home: Path, port: int) -> subprocess.CompletedProcess[str]:
-    """`python -m linework_local …` on a home and a port."""
-    environment = {**os.environ, "LINEWORK_HOME": str(home), "LINEWORK_PORT": str(port), "COLUMNS": "200"}
+    """`python -m linework_local …` on a home and a port, whatever settings our own environment has."""
+    ours = {name.upper() for name in Settings.model_fields}
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment |= {"LINEWORK_HOME": str(home), "LINEWORK_PORT": str(port), "COLUMNS": "200"}
     command = [sys.executable, "-m", "linework_local", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
 

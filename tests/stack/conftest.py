@@ -41,7 +41,7 @@ class Stack:
 
     def command(self, name: str) -> list[str]:
         python = [sys.executable, "-m"]
-        celery = [*python, "celery", "-A"]
+        celery, worker = [*python, "celery", "-A"], ["worker", "-Q"]
         commands = {
             "redis": self.redis.command(throwaway=True),
             "api": [*python, "uvicorn", "--factory", "linework_api.app:create_app", "--uds", f"{self.folder}/api.sock"],
@@ -49,8 +49,8 @@ class Stack:
                 *python, "uvicorn", "--factory", "linework_embedder.app:create_app",
                 "--uds", f"{self.folder}/embedder.sock",
             ],
-            "ingest": [*celery, "linework_api.worker", "worker", "-Q", "ingest", "-P", "threads", "-c", "2", "-n", "i@t"],
-            "embed": [*celery, "linework_embedder.worker", "worker", "-Q", "embed", "-P", "solo", "-n", "e@t"],
+            "ingest": [*celery, "linework_api.worker", *worker, "ingest", "-P", "threads", "-c", "2", "-n", "i@t"],
+            "embed": [*celery, "linework_embedder.worker", *worker, "embed", "-P", "solo", "-n", "e@t"],
             "beat": [*python, "linework_api.beat"],
         }  # fmt: skip
         return tied(commands[name])

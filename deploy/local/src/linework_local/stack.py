@@ -85,7 +85,8 @@ class Stack:
         command = [sys.executable, "-m", "linework_core.db", "upgrade", "head"]
         done = subprocess.run(command, env=plan.environment, capture_output=True, text=True)
         if done.returncode != 0:
-            raise StackError(f"The migration failed:\n{done.stdout}{done.stderr}")
+            reason = "\n".join(done.stderr.strip().splitlines()[-4:])  # the exception, without its traceback
+            raise StackError(f"The database could not be migrated:\n{reason}")
 
     def _wait_until_ready(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -99,7 +100,7 @@ class Stack:
                 fallen.add(name)
             if time.monotonic() > deadline:
                 evidence = "".join(self._last_words(name) for name in sorted(fallen))
-                raise StackError(f"Not ready after {seconds:.0f} s: {reason}.{evidence}", "See make logs.")
+                raise StackError(f"Not ready after {seconds:.0f} s: {reason}{evidence}", "See make logs.")
             time.sleep(0.2)
 
     def _fallen(self) -> set[str]:

@@ -67,10 +67,9 @@ class DrawingNet(nn.Module):
             config.backbone, pretrained=pretrained, image_size=config.preprocessing.height
         )
         self.pooling = GeM() if config.pooling == "gem" else None
-        self.dimension = config.projection or self._feature_count(config)
-        self.projection = (
-            nn.Linear(self._feature_count(config), config.projection) if config.projection else nn.Identity()
-        )
+        features = self._feature_count(config)
+        self.dimension = config.projection or features
+        self.projection = nn.Linear(features, config.projection) if config.projection else nn.Identity()
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Normalised pictures (n, 3, height, width) to features (n, dimension), not yet of unit length."""
@@ -90,11 +89,11 @@ class DrawingNet(nn.Module):
 
     def _feature_count(self, config: CheckpointConfig) -> int:
         size = config.preprocessing
-        training = self.backbone.training
+        self.backbone.eval()  # one picture has no batch statistics
         with torch.inference_mode():
-            count = self.backbone.eval() and self._pooled(torch.zeros(1, 3, size.height, size.width)).shape[1]
-        self.backbone.train(training)
-        return int(count)
+            pooled = self._pooled(torch.zeros(1, 3, size.height, size.width))
+        self.backbone.train()
+        return int(pooled.shape[1])
 
 
 def save_checkpoint(folder: Path, net: DrawingNet, config: CheckpointConfig) -> None:

@@ -41,9 +41,7 @@ class TorchEncoder(Encoder):
         self._text_tower = text_tower
 
     def preprocess(self, drawing: Image.Image) -> NDArray[np.uint8]:
-        """Greys, uint8 (height, width): a quarter of what normalised floats in three channels would weigh in a
-        queue is a twelfth; the model's side does the rest.
-        """
+        """Greys, uint8 (height, width): a twelfth of what normalised floats in three channels would take in a queue."""
         return self.preprocessing.apply(drawing)
 
     def _drawings(self, batch: NDArray[Any]) -> NDArray[Any]:

@@ -8,17 +8,14 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from linework_core.errors import LineworkError, Unprocessable
+from linework_core.errors import LineworkError
+from linework_embedder.errors import TooLargeForDevice
 from linework_vision.encoder import Vectors
 from linework_vision.errors import NotFinite
 
 log = structlog.get_logger()
 Item = TypeVar("Item")
 Vector = NDArray[np.float32]
-
-
-class TooLargeForDevice(Unprocessable):
-    type, title = "too-large-for-device", "One item alone exceeds the device's memory"
 
 
 def encode_each(encode: Callable[[Sequence[Item]], Vectors], batch: Sequence[Item]) -> list[Vector | LineworkError]:

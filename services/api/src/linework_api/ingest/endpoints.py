@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from linework_api.auth import Caller, needs
 from linework_api.ingest import sources
-from linework_api.ingest.uploads import UploadReader
+from linework_api.ingest.uploads import PARTS, UploadReader
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.state import Resources, WithResources
 from linework_core.db import transaction
@@ -45,8 +45,7 @@ BODY = {
                 "required": ["file"],
                 "additionalProperties": False,
                 "properties": {
-                    "file": {"type": "string", "format": "binary"},
-                    "images": {"type": "string", "format": "binary"},
+                    part: {"type": "string", "contentMediaType": "application/octet-stream"} for part in PARTS
                 },
             }
         },

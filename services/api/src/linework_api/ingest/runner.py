@@ -4,7 +4,7 @@ Reading, decoding and writing overlap: while children decode some records, earli
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,8 +41,30 @@ class Pending:
 
     record: PatentRecord
     digest: str
+    broken: list[Rejected]
     sheets: dict[int, tuple[str, "Future[Decoded]"]] = field(default_factory=dict)
     cuts: dict[int, tuple[str, "Future[Decoded]"]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    data: bytes
+    sha256: str
+
+
+def _originals(
+    record: PatentRecord, readers: dict[int, Callable[[], bytes]], broken: list[Rejected]
+) -> dict[int, Original]:
+    """The pictures of a record by number; one that its archive has damaged is noted as broken."""
+    found = {}
+    for number, read_picture in readers.items():
+        try:
+            data = read_picture()
+        except UnreadableImage as error:
+            broken.append(Rejected(f"{record.id}, picture {number}", "unreadable-image", error.detail))
+        else:
+            found[number] = Original(data, store.content_hash(data))
+    return found
 
 
 Item = Pending | Rejected | Passed | PackageRead
@@ -96,20 +118,20 @@ class Ingest:
 
     def _begin(self, record: PatentRecord) -> Pending | Rejected:
         """Read a record's originals (its readers work only now) and send those that are new to be decoded."""
+        broken: list[Rejected] = []
         try:
-            sheets = {sheet.number: sheet.read() for sheet in record.sheets}
-            cuts = {cut.number: cut.read() for cut in record.drawings if cut.read}
+            sheets = _originals(record, {sheet.number: sheet.read for sheet in record.sheets}, broken)
+            cuts = _originals(record, {cut.number: cut.read for cut in record.drawings if cut.read}, broken)
         except Exception as error:  # whatever a damaged archive raises: this record is broken, the next may not be
             return Rejected(record.id, "unreadable-original", f"{type(error).__name__}: {error}")
-        hashes = {id(data): store.content_hash(data) for data in (*sheets.values(), *cuts.values())}
-        digest = writer.digest_of(record, [hashes[id(data)] for data in (*sheets.values(), *cuts.values())])
-        pending = Pending(record, digest)
+        hashes = [original.sha256 for original in (*sheets.values(), *cuts.values())]
+        pending = Pending(record, writer.digest_of(record, hashes), broken)
         if self._adds_nothing(pending):
             return pending
-        for pictures, into in ((sheets, pending.sheets), (cuts, pending.cuts)):
-            for number, data in pictures.items():
-                store.put_once(self.objects, store.original_key(hashes[id(data)]), data)
-                into[number] = (hashes[id(data)], self.decoder.submit(data))
+        for originals, into in ((sheets, pending.sheets), (cuts, pending.cuts)):
+            for number, original in originals.items():
+                store.put_once(self.objects, store.original_key(original.sha256), original.data)
+                into[number] = (original.sha256, self.decoder.submit(original.data))
         return pending
 
     def _adds_nothing(self, pending: Pending) -> bool:
@@ -119,7 +141,7 @@ class Ingest:
 
     def _prepare(self, pending: Pending) -> Prepared:
         """Wait for the pictures and store their derivatives; what cannot be decoded is noted as broken."""
-        prepared = Prepared(pending.record, pending.digest)
+        prepared = Prepared(pending.record, pending.digest, broken=list(pending.broken))
         for futures, into in ((pending.sheets, prepared.sheets), (pending.cuts, prepared.cuts)):
             for number, (original, future) in futures.items():
                 try:

@@ -71,7 +71,10 @@ def _allowed(uri: str, roots: Sequence[str] | None) -> bool:
 
 def _split(uri: str) -> tuple[str, str, str]:
     """Scheme, host or bucket, and decoded path of a URI."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:  # unbalanced brackets of an IPv6 address, say
+        raise BadRequest(f"This is no URI: {error}.") from None
     if parts.scheme not in SCHEMES:
         raise BadRequest(f"Ingest reads file:// and s3:// URIs, not {parts.scheme or 'a bare path'!r}.")
     if parts.query or parts.fragment:

@@ -29,12 +29,14 @@ def count(session: Session, encoder: Encoder, scope: Scope, *, patents: bool = F
 
     With `patents`, `eligible` counts the patents that have a drawing which passes.
     """
-    passing = (Embedding.encoder == encoder.number, *scope.passing(Embedding))
-    indexed = select(func.count()).where(*passing).scalar_subquery()
+    passing: tuple[Any, ...] = (Embedding.encoder == encoder.number, *scope.passing(Embedding))
+    indexed = select(func.count()).select_from(Embedding).where(*passing).scalar_subquery()
     of_patents = select(func.count(distinct(Embedding.patent_id))).where(*passing).scalar_subquery()
-    drawings = select(func.count()).where(*scope.passing(Drawing)).scalar_subquery()
+    drawings = select(func.count()).select_from(Drawing).where(*scope.passing(Drawing)).scalar_subquery()
     undated = scope.lacking_a_date(Drawing)
-    lacking = literal(0) if undated is None else select(func.count()).where(*undated).scalar_subquery()
+    lacking = (
+        literal(0) if undated is None else select(func.count()).select_from(Drawing).where(*undated).scalar_subquery()
+    )
     eligible, with_vector, all_of_them, without_date = session.execute(
         select(of_patents if patents else indexed, indexed, drawings, lacking)
     ).one()

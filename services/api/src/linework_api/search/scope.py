@@ -1,15 +1,24 @@
-"""Which rows a search may return: the filters, the snapshot, the patents left out."""
+"""What a search may return, as SQL. The rules about time stand here and nowhere else."""
 
 import datetime as dt
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.orm import Session
 
 from linework_api.search.schemas import DateBasis, Filters
 from linework_core.corpus import visible
 from linework_core.tables import Citation, Patent
+
+_VISIBLE = "({t}.added_in <= :snapshot AND ({t}.removed_in IS NULL OR {t}.removed_in > :snapshot))"
+_NAME = re.compile(r":([a-z]+[0-9]*)")
+
+# A subclass by itself; a class ('14') with all its subclasses ('14-02'). In the order of bytes '14-' to '14.' is all
+# that begins with '14-', so that an index can find it; the first two bounds hold both parts, for the same reason.
+_OF_CLASS = """({t}.locarno COLLATE "C" >= :class# AND {t}.locarno COLLATE "C" < :end#
+    AND ({t}.locarno COLLATE "C" = :class# OR {t}.locarno COLLATE "C" >= :below#))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +33,30 @@ class Scope:
     office: tuple[str, ...] = ()
     view: tuple[str, ...] = ()
     without: frozenset[str] = frozenset()  # patents
-    among: frozenset[str] | None = None  # patents; None: all
+    within: frozenset[str] | None = None  # patents; None: all
 
-    def passing(self, table: Any) -> list[ColumnElement[bool]]:
-        """Conditions on a table that carries the filter columns (drawings or embeddings)."""
-        return [*self._apart_from_dates(table), *self._dated(table)]
+    def passing(self, table: Any) -> list[TextClause]:
+        """Conditions on a table that carries the filter columns (Drawing or Embedding)."""
+        return self._clauses(table, [*self._dated(), *self._undated()])
 
-    def lacking_a_date(self, table: Any) -> list[ColumnElement[bool]] | None:
+    def lacking_a_date(self, table: Any) -> list[TextClause] | None:
         """Conditions for rows that only their missing date keeps out; None when no date is asked for."""
-        if not self._dated(table):
+        if not self._dated():
             return None
-        return [*self._apart_from_dates(table), self.date(table).is_(None)]
+        return self._clauses(table, [f"{{t}}.{self.date_basis} IS NULL", *self._undated()])
+
+    def sql(self, table: str) -> str:
+        """The conditions as psycopg writes them, on a table of that name. Scopes of one shape give one text."""
+        return _NAME.sub(r"%(\1)s", " AND ".join([*self._dated(), *self._undated()]).format(t=table))
+
+    def params(self) -> dict[str, Any]:
+        """The values of all names in the conditions."""
+        values: dict[str, Any] = {"snapshot": self.snapshot, "before": self.before, "after": self.after}
+        values |= {"office": list(self.office), "view": list(self.view)}
+        values |= {"without": sorted(self.without), "within": sorted(self.within or ())}
+        for number, wanted in enumerate(self.locarno):
+            values |= {f"class{number}": wanted, f"below{number}": f"{wanted}-", f"end{number}": f"{wanted}."}
+        return values
 
     def date(self, table: Any) -> Any:
         """The column that `before` and `after` compare with."""
@@ -44,29 +66,32 @@ class Scope:
         return replace(self, without=self.without | patents)
 
     def only(self, patents: frozenset[str]) -> "Scope":
-        return replace(self, among=patents if self.among is None else self.among & patents)
+        return replace(self, within=patents if self.within is None else self.within & patents)
 
-    def _dated(self, table: Any) -> list[ColumnElement[bool]]:
-        conditions: list[ColumnElement[bool]] = []
-        if self.before is not None:
-            conditions.append(self.date(table) < self.before)
-        if self.after is not None:
-            conditions.append(self.date(table) >= self.after)
-        return conditions
+    def _dated(self) -> list[str]:
+        column = f"{{t}}.{self.date_basis}"
+        bounds = ((self.before, f"{column} < :before"), (self.after, f"{column} >= :after"))
+        return [condition for value, condition in bounds if value is not None]
 
-    def _apart_from_dates(self, table: Any) -> list[ColumnElement[bool]]:
-        conditions = [visible(table, self.snapshot)]
+    def _undated(self) -> list[str]:
+        conditions = []
         if self.locarno:
-            conditions.append(or_(*(_of_class(table.locarno, wanted) for wanted in self.locarno)))
+            classes = (_OF_CLASS.replace("#", str(number)) for number in range(len(self.locarno)))
+            conditions.append(f"({' OR '.join(classes)})")
         if self.office:
-            conditions.append(table.office.in_(self.office))
+            conditions.append("{t}.office = ANY(:office)")
         if self.view:
-            conditions.append(table.view.in_(self.view))
+            conditions.append("{t}.view = ANY(:view)")
+        if self.within is not None:
+            conditions.append("{t}.patent_id = ANY(:within)")
         if self.without:
-            conditions.append(table.patent_id.not_in(sorted(self.without)))
-        if self.among is not None:
-            conditions.append(table.patent_id.in_(sorted(self.among)))
-        return conditions
+            conditions.append("{t}.patent_id <> ALL(:without)")
+        return [*conditions, _VISIBLE]
+
+    def _clauses(self, table: Any, conditions: list[str]) -> list[TextClause]:
+        values = self.params()
+        written = [condition.format(t=table.__table__.name) for condition in conditions]
+        return [text(one).bindparams(**{name: values[name] for name in _NAME.findall(one)}) for one in written]
 
     def as_json(self) -> dict[str, Any]:
         """For the record; `from_json` reads it."""
@@ -79,22 +104,16 @@ class Scope:
             "office": list(self.office),
             "view": list(self.view),
             "without": sorted(self.without),
-            "among": None if self.among is None else sorted(self.among),
+            "within": None if self.within is None else sorted(self.within),
         }
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> "Scope":
         day: dict[str, Any] = {name: kept[name] and dt.date.fromisoformat(kept[name]) for name in ("before", "after")}
         several: dict[str, Any] = {name: tuple(kept[name]) for name in ("locarno", "office", "view")}
-        among = None if kept["among"] is None else frozenset(kept["among"])
+        within = None if kept["within"] is None else frozenset(kept["within"])
         without = frozenset(kept["without"])
-        return cls(kept["snapshot"], date_basis=kept["date_basis"], without=without, among=among, **day, **several)
-
-
-def _of_class(column: Any, wanted: str) -> ColumnElement[bool]:
-    """A subclass by itself; a class ('14') with all its subclasses ('14-02')."""
-    condition: ColumnElement[bool] = or_(column == wanted, column.startswith(f"{wanted}-"))
-    return condition
+        return cls(kept["snapshot"], date_basis=kept["date_basis"], without=without, within=within, **day, **several)
 
 
 def resolve(session: Session, filters: Filters, snapshot: int, own_date: dt.date | None = None) -> Scope:
@@ -109,11 +128,11 @@ def resolve(session: Session, filters: Filters, snapshot: int, own_date: dt.date
         office=tuple(filters.office),
         view=tuple(filters.view),
         without=frozenset(filters.exclude),
-        among=_among(session, filters, snapshot),
+        within=_within(session, filters, snapshot),
     )
 
 
-def _among(session: Session, filters: Filters, snapshot: int) -> frozenset[str] | None:
+def _within(session: Session, filters: Filters, snapshot: int) -> frozenset[str] | None:
     """The patents that `cites` and `cited_by` leave, or None where neither is asked for."""
     sets = []
     if filters.cites is not None:

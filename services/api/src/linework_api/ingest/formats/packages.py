@@ -145,7 +145,6 @@ def _is_json(source: Source) -> bool:
 def _read_zip(name: str, source: Source, limits: Limits) -> Iterator[Found]:
     with source.open() as file:
         yield from uspto.read_zip(name, file, limits)
-    yield from uspto.week_read(name)
 
 
 def _read_text(name: str, source: Source, limits: Limits) -> Iterator[Found]:

@@ -196,6 +196,7 @@ def read_zip(name: str, file: BinaryIO | IO[bytes], limits: Limits, depth: int =
             yield from read_package(name, loose, limits)
         elif not inner:
             yield Rejected(name, "no-xml", "The ZIP is empty.")
+    yield from week_read(name)
 
 
 def read_tar(name: str, stream: BinaryIO, limits: Limits) -> Iterator[Found]:
