@@ -153,7 +153,8 @@ def _add(session: Session, encoder: Encoder, design: Design, job: Job, snapshot:
         drawing = Drawing(
             **facts, words=words_of(design.title or "", ""), drawing_id=f"{design.id}-S_{number}",
             patent_row=patent.row_id, sheet_row=sheet.row_id, figure_row=figure.row_id if number == 1 else None,
-            number=number, original="0" * 64, derivative=f"{design.id}-{number}", width=10, height=10, added_in=snapshot,
+            number=number, original="0" * 64, derivative=f"{design.id}-{number}", width=10, height=10,
+            added_in=snapshot,
         )  # fmt: skip
         session.add(drawing)
         session.flush()
