@@ -3,6 +3,7 @@
 from typing import Any
 
 import schemathesis
+
 from tests.api.conftest import draw
 
 PICTURE = draw(40, 30)

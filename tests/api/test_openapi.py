@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
-from tests.api.conftest import Design, draw, load, require_keys, store_pictures, unit
-from tests.api.serving import serving
 
 from linework_api.app import create_app
 from linework_core import encoders
 from linework_core.settings import Settings
 from linework_embedder.app import create_app as create_embedder
 from linework_vision import load as load_encoder
+from tests.api.conftest import Design, draw, load, require_keys, store_pictures, unit
+from tests.api.serving import serving
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).parent / "schemathesis.toml"
