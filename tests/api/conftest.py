@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,17 +160,11 @@ def _add(session: Session, encoder: Encoder, design: Design, job: Job, snapshot:
         session.add(drawing)
         session.flush()
         if vector is not None:
-            session.add(
-                Embedding(
-                    **facts,
-                    encoder=encoder.number,
-                    drawing_row=drawing.row_id,
-                    drawing_id=drawing.drawing_id,
-                    derivative=drawing.derivative,
-                    vector=list(vector),
-                    added_in=snapshot,
-                )
-            )
+            embedding = Embedding(
+                **facts, encoder=encoder.number, drawing_row=drawing.row_id, drawing_id=drawing.drawing_id,
+                derivative=drawing.derivative, vector=list(vector), added_in=snapshot,
+            )  # fmt: skip
+            session.add(embedding)
 
 
 def draw(width: int, height: int) -> bytes:
@@ -185,6 +180,19 @@ def store_pictures(session: Session, *, original: bytes) -> None:
     store.put_once(objects, store.original_key("0" * 64), original)
     for derivative in session.scalars(select(Drawing.derivative)):
         store.put_once(objects, store.derivative_key(derivative), derivative_of(original))
+
+
+def problem_of(response: Any, status: int, kind: str) -> dict[str, Any]:
+    """The problem document of an answer, after a look at what all of them have."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem["type"] == f"urn:linework:problem:{kind}"
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["request_id"] == response.headers["x-request-id"]
+    return problem
 
 
 @pytest.fixture
