@@ -8,8 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
+from linework_api.app import create_app
+from linework_core.settings import Settings
 from linework_core.tables import Encoder
-from tests.api.conftest import Design, load, unit
+from tests.api.conftest import Design, load, require_keys, unit
 from tests.api.test_search import ids, search
 
 QUERY = Design("USD0000001", [unit(0)], granted=dt.date(2020, 1, 7))
@@ -161,6 +163,23 @@ def test_a_replay_is_the_same_after_later_changes(client: TestClient, session: S
     replay = client.post(f"/searches/{answer['search_id']}/replay").json()
     assert (replay["same"], replay["missing"], replay["added"]) == (True, [], [])
     assert replay["answer"]["hits"] == answer["hits"]
+
+
+def test_only_its_owner_or_an_admin_reads_a_search(
+    monkeypatch: pytest.MonkeyPatch, environment: Settings, session: Session, encoder: Encoder
+) -> None:
+    load(session, encoder, [QUERY])
+    require_keys(monkeypatch, anna=["search"], bert=["search"], chief=["admin"])
+    with TestClient(create_app()) as client:
+
+        def ask(key: str, method: str, path: str) -> Any:
+            return client.request(method, path, headers={"Authorization": f"Bearer {key}-key"})
+
+        record = ask("anna", "GET", "/search?drawing=USD0000001-S_1").json()["search_id"]
+        for method, part in (("GET", ""), ("POST", "/replay"), ("GET", "/export"), ("GET", "/clusters")):
+            path = f"/searches/{record}{part}"
+            statuses = [ask(key, method, path).status_code for key in ("anna", "bert", "chief")]
+            assert statuses == [200, 404, 200], path
 
 
 def test_nothing_is_kept_of_a_search_that_asks_so(client: TestClient, session: Session, encoder: Encoder) -> None:
