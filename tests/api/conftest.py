@@ -2,16 +2,19 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
@@ -24,6 +27,7 @@ from linework_core.settings import Settings, get_settings
 from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
 
 DIMENSION = 8
+LEASE = 0.8  # seconds, with `short_leases`
 
 
 def forget_settings() -> None:
@@ -193,6 +197,60 @@ def problem_of(response: Any, status: int, kind: str) -> dict[str, Any]:
     assert problem["detail"]
     assert problem["request_id"] == response.headers["x-request-id"]
     return problem
+
+
+@pytest.fixture
+def short_leases(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases that a test can wait for."""
+    monkeypatch.setenv("LEASE_SECONDS", str(LEASE))
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """Workers, or callers. What one raises comes out of its future."""
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+NewJob = Callable[..., UUID]
+
+
+@pytest.fixture
+def new_job(session: Session) -> NewJob:
+    """Makes a job's row, by default a queued ingest job of the caller of a gateway without keys."""
+
+    def make(kind: str = "ingest", **values: Any) -> UUID:
+        job = Job(kind=kind, **{"owner": "local", **values})
+        session.add(job)
+        session.commit()
+        return job.id
+
+    return make
+
+
+def look(session: Session, job_id: UUID) -> Job:
+    """The job's row as it is now."""
+    session.rollback()
+    return session.get_one(Job, job_id, populate_existing=True)
+
+
+def change(session: Session, job_id: UUID, **values: Any) -> None:
+    session.rollback()
+    session.execute(update(Job).where(Job.id == job_id).values(**values))
+    session.commit()
+
+
+def long_ago() -> dt.datetime:
+    return dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Return once it is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
 
 
 @pytest.fixture
