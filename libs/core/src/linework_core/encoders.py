@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from linework_core.errors import Conflict, NotFound, Unavailable
 from linework_core.manifest import EncoderManifest
-from linework_core.tables import Drawing, Embedding, Encoder, VectorIndex
+from linework_core.tables import Corpus, Drawing, Embedding, Encoder, VectorIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,16 @@ def active(session: Session) -> Encoder:
     if encoder is None:
         raise Unavailable("No index is active yet.", retry_after=5)
     return encoder
+
+
+def now(session: Session) -> tuple[int, int]:
+    """The newest snapshot, and the number of the encoder whose index is active. Raises Unavailable."""
+    active_index = VectorIndex.state == "active"
+    statement = select(Corpus.snapshot, VectorIndex.encoder).select_from(Corpus).join(VectorIndex, active_index)
+    row = session.execute(statement).one_or_none()
+    if row is None:
+        raise Unavailable("No index is active yet.", retry_after=5)
+    return row[0], row[1]
 
 
 def current(session: Session) -> list[Encoder]:

@@ -1,7 +1,7 @@
 """What the gateway's routes share: made once at start, handed to them as dependencies."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -13,6 +13,7 @@ from linework_api.embedder_client import EmbedderClient
 from linework_core.bounded import Decoder
 from linework_core.db import session_factory
 from linework_core.settings import Settings
+from linework_core.tables import Encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Resources:
     store: ObjectStore
     decoder: Decoder
     embedder: EmbedderClient
+    encoders: dict[int, Encoder] = field(default_factory=dict)  # rows that never change, by number
 
 
 def resources(request: Request) -> Resources:

@@ -1,7 +1,7 @@
 """Reading the corpus as it is now."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import select
@@ -85,7 +85,16 @@ def read_drawing(session: Session, drawing_id: str) -> DrawingView:
     )
 
 
-def read_image(resources: Resources, drawing: Drawing, size: int | None) -> bytes:
+class Pictured(Protocol):
+    """What has a picture: a drawing's row, or what a search shows of it."""
+
+    @property
+    def original(self) -> str: ...
+    @property
+    def derivative(self) -> str: ...
+
+
+def read_image(resources: Resources, drawing: Pictured, size: int | None) -> bytes:
     """PNG bytes: the derivative, smaller from it, or larger from the original (never enlarged)."""
     if size is None or size == LONG_SIDE:
         return store.get(resources.store, store.derivative_key(drawing.derivative))

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from linework_api.search import repository, scoring
+from linework_api.search.repository import Shown
 from linework_api.search.schemas import (
     Another,
     EncoderName,
@@ -20,7 +21,7 @@ from linework_api.search.schemas import (
 from linework_api.search.scope import Scope
 from linework_api.search.scoring import Scored
 from linework_api.search.target import Target
-from linework_core.tables import Drawing, Encoder, Figure, Patent
+from linework_core.tables import Encoder
 
 DECIMALS = 6  # of the scores that are shown; the record keeps all
 
@@ -52,7 +53,7 @@ def assemble(
     )
 
 
-Details = dict[int, tuple[Drawing, Patent, Figure | None]]
+Details = dict[int, Shown]
 
 
 def _others(session: Session, answer: Answer, target: Target, scope: Scope) -> dict[str, list[Scored]]:
@@ -69,43 +70,36 @@ def _others(session: Session, answer: Answer, target: Target, scope: Scope) -> d
 
 
 def _hit(rank: int, found: Scored, details: Details, others: dict[str, list[Scored]] | None) -> Hit:
-    drawing, patent, figure = details[found.row]
+    shown = details[found.row]
     more = None
     if others is not None:
         group = others.get(found.patent_id, [])
-        more = [
-            Another(score=_shown(one.score), drawing=_drawing(details[one.row][0], details[one.row][2]))
-            for one in group
-        ]
+        more = [Another(score=_rounded(one.score), drawing=_drawing(details[one.row])) for one in group]
     return Hit(
         rank=rank,
-        score=_shown(found.score),
+        score=_rounded(found.score),
         scores=Scores(
-            image=None if found.image is None else _shown(found.image),
-            text=None if found.text is None else _shown(found.text),
+            image=None if found.image is None else _rounded(found.image),
+            text=None if found.text is None else _rounded(found.text),
         ),
         patent=HitPatent(
-            id=patent.patent_id,
-            title=patent.title,
-            granted=patent.granted,
-            filed=patent.filed,
-            locarno=patent.locarno,
+            id=shown.patent_id, title=shown.title, granted=shown.granted, filed=shown.filed, locarno=shown.locarno
         ),
-        drawing=_drawing(drawing, figure),
+        drawing=_drawing(shown),
         more=more,
     )
 
 
-def _shown(score: float) -> float:
+def _rounded(score: float) -> float:
     return round(score, DECIMALS)
 
 
-def _drawing(drawing: Drawing, figure: Figure | None) -> HitDrawing:
-    picture = f"/drawings/{drawing.drawing_id}/image"
+def _drawing(shown: Shown) -> HitDrawing:
+    picture = f"/drawings/{shown.drawing_id}/image"
     return HitDrawing(
-        id=drawing.drawing_id,
-        caption=figure.caption if figure else None,
-        view=figure.view if figure else None,
+        id=shown.drawing_id,
+        caption=shown.caption,
+        view=shown.view,
         image=picture,
         thumbnail=f"{picture}?size=128",
     )

@@ -84,7 +84,7 @@ def export_search(
     kept = records.find(session, search_id, owner=caller.sees_jobs_of)
     record = records.read(session, kept)
     if format == "xlsx":
-        drawings = {drawing.drawing_id: drawing for drawing, _, _ in repository.details(session, kept.rows).values()}
+        drawings = {shown.drawing_id: shown for shown in repository.details(session, kept.rows).values()}
 
         def thumbnail(drawing_id: str) -> bytes:
             return patents.read_image(resources, drawings[drawing_id], exports.THUMBNAIL)

@@ -2,8 +2,9 @@
 
 from dataclasses import asdict
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from linework_api.search import repository, scoring
@@ -18,9 +19,11 @@ from linework_core.tables import Encoder, Search
 
 def keep(
     session: Session, owner: str, request: dict[str, Any], target: Target, scope: Scope, answer: Answer, took_ms: float
-) -> Search:
-    """Write a search down."""
-    record = Search(
+) -> UUID:
+    """Write a search down and return its id."""
+    search_id = uuid4()
+    record = insert(Search).values(
+        id=search_id,
         owner=owner,
         request=request,
         query={"target": target.as_json(), "scope": scope.as_json(), "group_by": answer.group_by},
@@ -33,9 +36,8 @@ def keep(
         scores=[_scores(hit) for hit in answer.hits],
         took_ms=took_ms,
     )
-    session.add(record)
-    session.flush()
-    return record
+    session.execute(record)
+    return search_id
 
 
 def _scores(hit: Scored) -> dict[str, Any]:

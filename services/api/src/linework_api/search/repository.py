@@ -3,12 +3,27 @@
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import Integer, and_, cast, delete, distinct, extract, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    distinct,
+    exists,
+    extract,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from linework_api.search.schemas import Facet
@@ -60,31 +75,71 @@ def facets(session: Session, encoder: Encoder, scope: Scope, names: Sequence[Fac
     return found
 
 
-def details(session: Session, rows: Iterable[int]) -> dict[int, tuple[Drawing, Patent, Figure | None]]:
-    """What a hit shows, by the drawing's row."""
-    statement = (
-        select(Drawing, Patent, Figure)
-        .join(Patent, Patent.row_id == Drawing.patent_row)
-        .outerjoin(Figure, Figure.row_id == Drawing.figure_row)
-        .where(Drawing.row_id.in_(list(rows)))
+class Shown(NamedTuple):
+    """What a hit shows of a drawing, its patent and its figure."""
+
+    drawing_row: int
+    drawing_id: str
+    original: str
+    derivative: str
+    patent_id: str
+    title: str | None
+    granted: dt.date | None
+    filed: dt.date | None
+    locarno: str | None
+    caption: str | None
+    view: str | None
+
+
+def details(session: Session, rows: Iterable[int]) -> dict[int, Shown]:
+    """What hits show, by the drawing's row."""
+    return {row[0]: Shown(*row) for row in session.execute(_DETAILS, {"rows": list(rows)})}
+
+
+_DETAILS = (
+    select(
+        Drawing.row_id, Drawing.drawing_id, Drawing.original, Drawing.derivative, Patent.patent_id, Patent.title,
+        Patent.granted, Patent.filed, Patent.locarno, Figure.caption, Figure.view,
     )
-    return {drawing.row_id: (drawing, patent, figure) for drawing, patent, figure in session.execute(statement)}
+    .join(Patent, Patent.row_id == Drawing.patent_row)
+    .outerjoin(Figure, Figure.row_id == Drawing.figure_row)
+    .where(Drawing.row_id == func.any(bindparam("rows", type_=ARRAY(BigInteger))))
+)  # fmt: skip
 
 
-def drawings_at(session: Session, drawing_ids: Sequence[str], snapshot: int) -> dict[str, Drawing]:
-    """The versions of drawings that are true at the snapshot, by id."""
-    statement = select(Drawing).where(Drawing.drawing_id.in_(drawing_ids), visible(Drawing, snapshot))
-    return {drawing.drawing_id: drawing for drawing in session.scalars(statement)}
+class Queried(NamedTuple):
+    """A drawing of the corpus that is searched by; `vector` is None until it is indexed."""
+
+    drawing_id: str
+    derivative: str
+    patent_id: str
+    granted: dt.date | None
+    filed: dt.date | None
+    priority: dt.date | None
+    vector: Any
 
 
-def patent_at(session: Session, patent_id: str, snapshot: int) -> Patent | None:
-    """The version of a patent that is true at the snapshot."""
-    statement = select(Patent).where(Patent.patent_id == patent_id, visible(Patent, snapshot))
-    return session.scalars(statement).one_or_none()
+def queried(session: Session, encoder: Encoder, condition: ColumnElement[bool], snapshot: int) -> list[Queried]:
+    """The drawings that a condition names, as they are at the snapshot, in the order of their patents."""
+    stored = and_(
+        Embedding.encoder == encoder.number, Embedding.drawing_row == Drawing.row_id, Embedding.added_in <= snapshot
+    )
+    statement = (
+        select(
+            Drawing.drawing_id, Drawing.derivative, Drawing.patent_id, Drawing.granted, Drawing.filed,
+            Drawing.priority, Embedding.vector,
+        )
+        .outerjoin(Embedding, stored)
+        .where(condition, visible(Drawing, snapshot))
+        .order_by(Drawing.patent_id, Drawing.number)
+    )  # fmt: skip
+    return [Queried(*row) for row in session.execute(statement)]
 
 
-def drawings_of(session: Session, patent: Patent) -> Sequence[Drawing]:
-    return session.scalars(select(Drawing).where(Drawing.patent_row == patent.row_id).order_by(Drawing.number)).all()
+def has_patent(session: Session, patent_id: str, snapshot: int) -> bool:
+    """Whether there is such a patent at the snapshot."""
+    found = exists().where(Patent.patent_id == patent_id, visible(Patent, snapshot))
+    return bool(session.scalar(select(found)))
 
 
 def vectors_of(session: Session, encoder: Encoder, rows: Sequence[int], snapshot: int) -> dict[int, Any]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from linework_api.search import records, repository
 from linework_api.search.answers import Answer, assemble
 from linework_api.search.finding import Finder, Finding, snapshot_of
+from linework_api.search.repository import Queried
 from linework_api.search.schemas import (
     Crop,
     ImageForm,
@@ -24,9 +25,8 @@ from linework_api.search.target import Target, Vectors, moved
 from linework_api.state import Resources
 from linework_core import encoders, store
 from linework_core.bounded import Decoded
-from linework_core.corpus import current_snapshot
 from linework_core.errors import NotFound, Unprocessable
-from linework_core.tables import Drawing, Encoder, Patent
+from linework_core.tables import Drawing, Encoder
 
 NO_VECTORS = np.zeros((0, 0), np.float32)
 
@@ -39,9 +39,16 @@ class SearchService:
         self.session = session
         self.resources = resources
         self.caller = caller
-        newest = current_snapshot(session)
+        newest, self.encoder = self._now()
         self.snapshot = newest if cursor is None else min(newest, snapshot_of(cursor))
-        self.encoder: Encoder = encoders.active(session)
+
+    def _now(self) -> tuple[int, Encoder]:
+        """The newest snapshot and the active encoder, in one statement; an encoder's row is read once a process."""
+        newest, number = encoders.now(self.session)
+        known = self.resources.encoders
+        if number not in known:
+            known[number] = self.session.get_one(Encoder, number)
+        return newest, known[number]
 
     def by_images(self, decoded: list[Decoded], form: ImageForm, options: ImageOptions) -> SearchAnswer:
         """Search by pictures that the caller sent, already decoded."""
@@ -52,51 +59,51 @@ class SearchService:
 
     def by_stored(self, query: StoredQuery) -> SearchAnswer:
         """Search by a drawing or a patent of the corpus, by words, or by what was liked. Raises NotFound."""
-        patent, drawings = self._stored(query)
-        own_date = _own_date(patent, query)
-        scope = resolve(self.session, query, self.snapshot, own_date)
-        if patent is not None:
-            own = frozenset({patent.patent_id})
+        drawings = self._stored(query)
+        scope = resolve(self.session, query, self.snapshot, _own_date(drawings, query))
+        if drawings:
+            own = drawings[0].patent_id
             kin = query.family == "exclude"
             scope = scope.leaving_out(
-                repository.family_of(self.session, patent.patent_id, self.snapshot) if kin else own
+                repository.family_of(self.session, own, self.snapshot) if kin else frozenset({own})
             )
         target = self._target(self._vectors(drawings) if drawings else None, query)
         return self._search(target, scope, query, {})
 
     # ---- what is looked for
 
-    def _stored(self, query: StoredQuery) -> tuple[Patent | None, list[Drawing]]:
+    def _stored(self, query: StoredQuery) -> list[Queried]:
+        """The query's drawings; none for a query in words."""
         if query.drawing is not None:
-            drawing = self._drawings([query.drawing])[0]
-            return self.session.get_one(Patent, drawing.patent_row), [drawing]
+            return self._drawings([query.drawing])
         if query.patent is None:
-            return None, []
-        patent = repository.patent_at(self.session, query.patent, self.snapshot)
-        if patent is None:
+            return []
+        own = Drawing.patent_id == query.patent
+        found = repository.queried(self.session, self.encoder, own, self.snapshot)
+        if not found and not repository.has_patent(self.session, query.patent, self.snapshot):
             raise NotFound(f"There is no patent {query.patent}.")
-        drawings = list(repository.drawings_of(self.session, patent))
-        if not drawings:
+        if not found:
             raise Unprocessable(f"{query.patent} has no drawings to search by.")
-        return patent, drawings
+        return found
 
-    def _drawings(self, drawing_ids: list[str]) -> list[Drawing]:
-        found = repository.drawings_at(self.session, drawing_ids, self.snapshot)
-        for drawing_id in drawing_ids:
-            if drawing_id not in found:
-                raise NotFound(f"There is no drawing {drawing_id}.")
-        return [found[drawing_id] for drawing_id in drawing_ids]
-
-    def _vectors(self, drawings: list[Drawing]) -> Vectors:
-        """Stored vectors (m, d); a drawing that is not indexed yet is embedded on the spot."""
-        rows = [drawing.row_id for drawing in drawings]
-        known = repository.vectors_of(self.session, self.encoder, rows, self.snapshot)
-        missing = [drawing for drawing in drawings if drawing.row_id not in known]
+    def _drawings(self, drawing_ids: list[str]) -> list[Queried]:
+        named = Drawing.drawing_id.in_(drawing_ids)
+        found = repository.queried(self.session, self.encoder, named, self.snapshot)
+        missing = set(drawing_ids) - {drawing.drawing_id for drawing in found}
         if missing:
-            pictures = [store.get(self.resources.store, store.derivative_key(d.derivative)) for d in missing]
-            fresh = self.resources.embedder.embed_drawings(pictures, self.encoder.encoder_id)
-            known |= {drawing.row_id: vector for drawing, vector in zip(missing, fresh, strict=True)}
-        return np.stack([known[row] for row in rows])
+            raise NotFound(f"There is no drawing {min(missing)}.")
+        return found
+
+    def _vectors(self, drawings: list[Queried]) -> Vectors:
+        """Stored vectors (m, d); a drawing that is not indexed yet is embedded on the spot."""
+        missing = [drawing.derivative for drawing in drawings if drawing.vector is None]
+        fresh: dict[str, Any] = {}
+        if missing:
+            pictures = [store.get(self.resources.store, store.derivative_key(one)) for one in missing]
+            embedded = self.resources.embedder.embed_drawings(pictures, self.encoder.encoder_id)
+            fresh = dict(zip(missing, embedded, strict=True))
+        known = (fresh[one.derivative] if one.vector is None else one.vector for one in drawings)
+        return np.stack([np.asarray(vector, np.float32) for vector in known])
 
     def _target(self, vectors: Vectors | None, asked: Refinement) -> Target:
         liked, disliked = (
@@ -119,7 +126,7 @@ class SearchService:
         if options.record:
             request = options.model_dump(mode="json", exclude_unset=True) | described
             took = (time.perf_counter() - self.began) * 1000
-            search_id = records.keep(self.session, self.caller, request, target, scope, answer, took).id
+            search_id = records.keep(self.session, self.caller, request, target, scope, answer, took)
         else:
             repository.count_unrecorded(self.session, self.caller)
         return assemble(self.session, answer, target, scope, search_id=search_id, explain=options.explain)
@@ -141,13 +148,13 @@ class SearchService:
         return Answer(self.encoder, found.hits, options.group_by, found.plan, head)
 
 
-def _own_date(patent: Patent | None, query: StoredQuery) -> dt.date | None:
+def _own_date(drawings: list[Queried], query: StoredQuery) -> dt.date | None:
     """What 'self' stands for. Raises Unprocessable where the patent has no such date."""
-    if query.before != "self" or patent is None:
+    if query.before != "self" or not drawings:
         return None
-    day: dt.date | None = getattr(patent, query.date_basis)
+    day: dt.date | None = getattr(drawings[0], query.date_basis)
     if day is None:
-        raise Unprocessable(f"{patent.patent_id} has no date of the basis '{query.date_basis}'.")
+        raise Unprocessable(f"{drawings[0].patent_id} has no date of the basis '{query.date_basis}'.")
     if query.after is not None and query.after >= day:
         raise Unprocessable(f"'after' must be earlier than 'before', which is {day}.")
     return day
