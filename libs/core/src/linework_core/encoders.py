@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -109,6 +109,24 @@ def coverage(session: Session, encoder: Encoder) -> Coverage:
         .where(Embedding.encoder == encoder.number, Embedding.removed_in.is_(None))
     )
     return Coverage(drawings or 0, indexed or 0)
+
+
+def note_if_complete(session: Session, encoder: Encoder) -> bool:
+    """Write down at which snapshot no open drawing lacks a vector, and return whether that is now.
+
+    From then on a search need not count what is unindexed, until drawings are added. Nobody can add any between
+    the look and the commit: the corpus is locked.
+    """
+    index = session.get_one(VectorIndex, encoder.number)
+    newest = session.scalar(select(func.max(Drawing.added_in))) or 0
+    if index.complete_at is not None and index.complete_at >= newest:
+        return True
+    snapshot = session.scalars(select(Corpus.snapshot).with_for_update()).one()
+    embedded = exists().where(Embedding.encoder == encoder.number, Embedding.drawing_row == Drawing.row_id)
+    if session.scalar(select(exists().where(Drawing.removed_in.is_(None), ~embedded))):
+        return False
+    index.complete_at = snapshot
+    return True
 
 
 def mark_ready(session: Session, encoder: Encoder) -> None:

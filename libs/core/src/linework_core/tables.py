@@ -160,6 +160,11 @@ class Drawing(Filterable, Base):
     __table_args__ = (
         Index("drawings_open", "drawing_id", unique=True, postgresql_where=OPEN),
         Index("drawings_granted", "granted"),
+        Index("drawings_added", "added_in"),
+        *(
+            Index(f"drawings_without_{basis}", "row_id", postgresql_where=text(f"{basis} IS NULL"))
+            for basis in ("granted", "filed", "priority")
+        ),
         Index("drawings_patent", "patent_id"),
         Index("drawings_words", "words", postgresql_using="gin"),
     )
@@ -203,6 +208,7 @@ class VectorIndex(Base):
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     activated_at: Mapped[dt.datetime | None]
     retired_at: Mapped[dt.datetime | None]
+    complete_at: Mapped[int | None] = mapped_column(BigInteger)  # snapshot at which no drawing lacked a vector
     measured: Mapped[dict[str, Any] | None]  # vector_index.Measured: its graphs, and what searching it costs
 
 

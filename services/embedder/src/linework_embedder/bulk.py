@@ -65,6 +65,7 @@ class BulkEmbedder:
         vector_costs.refresh(run.engine, row)
         with run.transaction() as session:
             encoders.mark_ready(session, row)
+            encoders.note_if_complete(session, row)
             job = session.get_one(Job, run.job_id)
             return {"encoder": row.encoder_id, "embedded": job.done, "failed": job.failed}
 

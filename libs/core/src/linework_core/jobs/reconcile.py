@@ -35,7 +35,7 @@ def reconcile() -> None:
 def plan_embedding(session: Session) -> None:
     """An embed job for every current index that lacks a drawing it could have."""
     for encoder in encoders.current(session):
-        if session.scalar(select(exists(lacking(encoder)))):
+        if not encoders.note_if_complete(session, encoder) and session.scalar(select(exists(lacking(encoder)))):
             service.ensure_embed_job(session, encoder)
 
 

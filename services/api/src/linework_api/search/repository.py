@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 from linework_api.search.schemas import Facet
 from linework_api.search.scope import Scope
 from linework_core.corpus import visible
-from linework_core.tables import Drawing, Embedding, Encoder, Figure, Patent, Search, Unrecorded
+from linework_core.tables import Drawing, Embedding, Encoder, Figure, Patent, Search, Unrecorded, VectorIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,28 @@ def count(session: Session, encoder: Encoder, scope: Scope, *, patents: bool = F
     passing: tuple[Any, ...] = (Embedding.encoder == encoder.number, *scope.passing(Embedding))
     indexed = select(func.count()).select_from(Embedding).where(*passing).scalar_subquery()
     of_patents = select(func.count(distinct(Embedding.patent_id))).where(*passing).scalar_subquery()
-    drawings = select(func.count()).select_from(Drawing).where(*scope.passing(Drawing)).scalar_subquery()
     undated = scope.lacking_a_date(Drawing)
-    lacking = (
-        literal(0) if undated is None else select(func.count()).select_from(Drawing).where(*undated).scalar_subquery()
-    )
-    eligible, with_vector, all_of_them, without_date = session.execute(
-        select(of_patents if patents else indexed, indexed, drawings, lacking)
+    lacking: Any = literal(0)
+    if undated is not None:
+        lacking = select(func.count()).select_from(Drawing).where(*undated).scalar_subquery()
+    complete = _complete(encoder, scope.snapshot)
+    eligible, without_date, nothing_missing = session.execute(
+        select(of_patents if patents else indexed, lacking, complete)
     ).one()
-    return Counts(eligible, all_of_them - with_vector, without_date)
+    unindexed = 0 if nothing_missing else _count_unindexed(session, indexed, scope)
+    return Counts(eligible, unindexed, without_date)
+
+
+def _complete(encoder: Encoder, snapshot: int) -> Any:
+    """Whether every drawing of the snapshot is known to have a vector in it (encoders.note_if_complete)."""
+    newest = select(func.max(Drawing.added_in)).where(Drawing.added_in <= snapshot).scalar_subquery()
+    noted = and_(VectorIndex.complete_at <= snapshot, VectorIndex.complete_at >= func.coalesce(newest, 0))
+    return exists().where(VectorIndex.encoder == encoder.number, noted)
+
+
+def _count_unindexed(session: Session, indexed: Any, scope: Scope) -> int:
+    drawings = select(func.count()).select_from(Drawing).where(*scope.passing(Drawing)).scalar_subquery()
+    return session.scalar(select(drawings - indexed)) or 0
 
 
 def facets(session: Session, encoder: Encoder, scope: Scope, names: Sequence[Facet]) -> dict[Facet, dict[str, int]]:
