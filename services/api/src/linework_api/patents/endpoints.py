@@ -67,7 +67,7 @@ def read_drawing(drawing_id: Id, session: WithSession, response: Response, _: Se
     | {
         200: {
             "description": "PNG.",
-            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {"image/png": {}},
         },
         304: {"description": "Not changed."},
     },

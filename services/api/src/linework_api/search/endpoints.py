@@ -30,8 +30,9 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The file.",
         "content": {
-            media_type: {"schema": {"type": "string", "format": "binary"}}
-            for media_type in exports.MEDIA_TYPES.values()
+            exports.MEDIA_TYPES["csv"]: {"schema": {"type": "string"}},
+            exports.MEDIA_TYPES["xlsx"]: {},
+            exports.MEDIA_TYPES["json"]: {"schema": {"$ref": "#/components/schemas/SearchRecord"}},
         },
     }
 }
