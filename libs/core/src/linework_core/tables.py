@@ -203,6 +203,7 @@ class VectorIndex(Base):
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     activated_at: Mapped[dt.datetime | None]
     retired_at: Mapped[dt.datetime | None]
+    measured: Mapped[dict[str, Any] | None]  # vector_index.Measured: its graphs, and what searching it costs
 
 
 class Embedding(Filterable, Base):

@@ -15,7 +15,7 @@ from linework_api.patents.endpoints import router as patents
 from linework_api.queries import each_once
 from linework_api.search.endpoints import router as search
 from linework_api.state import Resources
-from linework_core import http, logs
+from linework_core import http, logs, nearest
 from linework_core.bounded import Decoder
 from linework_core.db import make_engine, make_prober
 from linework_core.settings import Settings, get_settings
@@ -59,6 +59,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         decoder=Decoder(),
         embedder=EmbedderClient(settings.embedder_url),
     )
+    nearest.tune(resources.engine)
     app.state.resources = resources
     try:
         yield

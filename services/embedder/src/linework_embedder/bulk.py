@@ -18,7 +18,7 @@ import structlog
 from obstore.store import ObjectStore
 from sqlalchemy.orm import Session
 
-from linework_core import encoders, store
+from linework_core import encoders, store, vector_costs
 from linework_core.corpus import next_snapshot
 from linework_core.errors import LineworkError, NotFound, UnreadableImage
 from linework_core.jobs.runner import Run
@@ -62,6 +62,7 @@ class BulkEmbedder:
         encoder = self._load(row)
         while _Pass(run, row, encoder, self._objects, self._settings)() > 0:
             pass  # drawings came while we worked
+        vector_costs.refresh(run.engine, row)
         with run.transaction() as session:
             encoders.mark_ready(session, row)
             job = session.get_one(Job, run.job_id)

@@ -12,11 +12,12 @@ from linework_api.search.schemas import Cluster, Hit, Keyword
 
 SEED = 0
 KEYWORDS = 8
-# words that every caption has
+# words that every caption has, and those that tell views rather than objects
 EVERYWHERE = frozenset(
     {
-        "fig", "figs", "view", "views", "showing", "shown", "new", "design", "ornamental",
-        "thereof", "embodiment", "claimed", "claim", "portion", "broken", "lines",
+        "fig", "figs", "view", "views", "showing", "shown", "new", "design", "ornamental", "thereof", "embodiment",
+        "claimed", "claim", "portion", "broken", "lines", "front", "rear", "left", "right", "side", "top", "bottom",
+        "plan", "elevation", "elevational", "perspective", "opposite",
     }
 )  # fmt: skip
 

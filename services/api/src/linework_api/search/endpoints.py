@@ -26,14 +26,12 @@ from linework_core.tables import Encoder
 router = APIRouter(tags=["search"])
 Searcher = Annotated[Caller, Depends(needs("search"))]
 READ = problems(400, 401, 403, 404, 422, 503)
+FILE = {"schema": {"type": "string", "format": "binary"}}
 EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The file.",
-        "content": {
-            exports.MEDIA_TYPES["csv"]: {"schema": {"type": "string"}},
-            exports.MEDIA_TYPES["xlsx"]: {},
-            exports.MEDIA_TYPES["json"]: {"schema": {"$ref": "#/components/schemas/SearchRecord"}},
-        },
+        "content": {exports.MEDIA_TYPES["csv"]: FILE, exports.MEDIA_TYPES["xlsx"]: FILE},
+        "model": SearchRecord,  # as JSON
     }
 }
 

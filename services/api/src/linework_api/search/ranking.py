@@ -1,19 +1,29 @@
-"""Ranking by pictures alone."""
+"""The nearest drawings within a scope, by the way that the planner chose."""
 
-from dataclasses import dataclass
-from typing import Any
+import threading
+import time
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from linework_api.search import scoring
+from linework_api.search import planner, statistics
+from linework_api.search.planner import Plan
 from linework_api.search.schemas import Mode
 from linework_api.search.scope import Scope
-from linework_api.search.target import Target, Vectors
+from linework_api.search.statistics import Statistics
+from linework_api.search.target import Vectors
+from linework_core import encoders, nearest, vector_costs
+from linework_core.nearest import Near
 from linework_core.tables import Encoder
+from linework_core.vector_index import Measured
+
+KNOWN_FOR_S = 30.0  # until costs and statistics are read again
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
+    """A drawing of the ranking, and its cosine similarity (-1 to 1) with the nearest vector of the query."""
+
     drawing_row: int
     drawing_id: str
     patent_id: str
@@ -21,21 +31,59 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    way: str
-
-    def as_json(self) -> dict[str, Any]:
-        return {"way": self.way}
-
-
-@dataclass(frozen=True, slots=True)
 class Ranked:
+    """The nearest first, ties by drawing id; `exact` when every drawing that passes was compared."""
+
     found: list[Found]
     exact: bool
     plan: Plan
 
 
 def rank(session: Session, encoder: Encoder, vectors: Vectors, scope: Scope, k: int, *, mode: Mode = "auto") -> Ranked:
-    """The k nearest drawings by an exact scan."""
-    hits = scoring.rank(session, encoder, Target(vectors), scope, k)
-    return Ranked([Found(h.row, h.drawing_id, h.patent_id, h.score) for h in hits], True, Plan("scan"))
+    """The min(k, eligible) drawings nearest to any of `vectors` (m, d).
+
+    A walk that finds fewer than k is followed by a scan, so never fewer are returned than there are.
+    """
+    measured, rows = _known(session, encoder)
+    plan = planner.choose(measured, rows, scope, len(vectors), k, mode)
+    cursor, leaf = nearest.cursor(session.connection()), encoders.partition(encoder)
+    where, params = scope.sql(leaf), scope.params()
+    if plan.graph is not None:
+        region = plan.graph.condition
+        near = nearest.walk(cursor, leaf, vectors, k, where, params, region=region, ef=plan.ef, most=plan.most)
+        if len(near) == k:
+            return Ranked(_found(near), exact=False, plan=plan)
+        plan = replace(plan, fell_short=True)
+    near = nearest.scan(cursor, leaf, vectors, k, where, params)
+    return Ranked(_found(near), exact=True, plan=plan)
+
+
+def _found(near: list[Near]) -> list[Found]:
+    return [Found(one.drawing_row, one.drawing_id, one.patent_id, 1.0 - one.distance) for one in near]
+
+
+@dataclass(frozen=True, slots=True)
+class _Knowledge:
+    """What planning needs, as it was read at a time."""
+
+    measured: Measured | None
+    rows: Statistics
+    at: float
+
+
+_knowledge: dict[tuple[str, int], _Knowledge] = {}
+_lock = threading.Lock()
+
+
+def _known(session: Session, encoder: Encoder) -> tuple[Measured | None, Statistics]:
+    """Costs and statistics, read anew now and then: they are for choosing a way, never for what is found."""
+    connection = session.connection()
+    key = (str(connection.engine.url), encoder.number)
+    with _lock:
+        known = _knowledge.get(key)
+    if known is None or time.monotonic() - known.at > KNOWN_FOR_S:
+        measured = vector_costs.load(connection, encoder)
+        known = _Knowledge(measured, statistics.load(session, encoders.partition(encoder)), time.monotonic())
+        with _lock:
+            _knowledge[key] = known
+    return known.measured, known.rows

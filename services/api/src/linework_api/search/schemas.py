@@ -85,7 +85,7 @@ class Filters(BaseModel):
     )
     office: list[Word] = Field([], max_length=50, description="Offices ('US'); any of them.")
     view: list[ViewClass] = Field([], max_length=9, description="Classes of views; any of them.")
-    exclude: list[Word] = Field([], max_length=1000, description="Patents to leave out.")
+    exclude: list[Word] = Field([], max_length=100, description="Patents to leave out.")
     cites: Word | None = Field(None, description="Only patents that cite this document ('USD428532').")
     cited_by: Word | None = Field(None, description="Only patents that this patent cites.")
 
@@ -116,8 +116,8 @@ class Refinement(BaseModel):
     """Text beside pictures, and what was liked among earlier hits."""
 
     q: Words | None = Field(None, description="Words that tell what is looked for.")
-    like: list[Word] = Field([], max_length=100, description="Drawings that the query should move towards.")
-    unlike: list[Word] = Field([], max_length=100, description="Drawings that it should move away from.")
+    like: list[Word] = Field([], max_length=50, description="Drawings that the query should move towards.")
+    unlike: list[Word] = Field([], max_length=50, description="Drawings that it should move away from.")
     image_weight: Weight = Field(0.5, description="Weight of the pictures where there is text too.")
     text_weight: Weight = Field(0.5, description="Weight of the text where there are pictures too.")
 

@@ -1,0 +1,131 @@
+"""The two ways to the nearest vectors: compare every row that passes, or walk an HNSW graph.
+
+Both are one round trip of prepared statements on a bare psycopg cursor, with vectors in binary: for a small search
+anything more would cost as much as the search. A drawing's distance to several vectors is that to the nearest.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from pgvector import HalfVector
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+from sqlalchemy import Connection, Engine, event
+
+# For every connection that searches. Their statements are prepared, and planning one anew costs more than it finds:
+# what a plan depends on is in the statement's text. Parallel workers take longer to start than most scans last, and
+# many searches run at once. Relaxed order, because strict order drops rows that the walk meets too late.
+SESSION = {
+    "plan_cache_mode": "force_generic_plan",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "hnsw.iterative_scan": "relaxed_order",
+    "hnsw.scan_mem_multiplier": "8",
+}
+_FOUND = "drawing_row, drawing_id, patent_id"
+
+
+class Near(NamedTuple):
+    """A drawing's version and its cosine distance, 0 to 2."""
+
+    drawing_row: int
+    drawing_id: str
+    patent_id: str
+    distance: float
+
+
+class _HalfvecDumper(Dumper):
+    """The server tells from the statement that the parameter is a halfvec, so nobody looks up the type's number."""
+
+    format = Format.BINARY
+    oid = 0
+
+    def dump(self, obj: HalfVector) -> bytes:
+        return bytes(obj.to_binary())
+
+
+def tune(engine: Engine) -> None:
+    """Let all connections that this engine opens from now on be good at searching."""
+
+    @event.listens_for(engine, "connect")
+    def _(connection: Any, _: object) -> None:
+        for name, value in SESSION.items():
+            connection.execute(f"SET {name} = {value}")
+        connection.commit()
+
+
+def cursor(connection: Connection) -> psycopg.Cursor[Any]:
+    """A cursor in the connection's transaction that takes vectors as parameters and reads results in binary."""
+    driver: Any = connection.connection.driver_connection
+    opened: psycopg.Cursor[Any] = driver.cursor(binary=True)
+    opened.adapters.register_dumper(HalfVector, _HalfvecDumper)
+    return opened
+
+
+def scan(
+    cursor: psycopg.Cursor[Any],
+    leaf: str,
+    vectors: NDArray[np.floating[Any]],
+    k: int,
+    where: str = "true",
+    params: Mapping[str, Any] = {},
+) -> list[Near]:
+    """The k nearest rows of `leaf` that pass, by comparing all of them; ties by drawing id.
+
+    `vectors` is (m, d); `where` is SQL with psycopg's named parameters.
+    """
+    statement = (
+        f"SELECT {_FOUND}, {_distance(len(vectors))} AS distance FROM {leaf} WHERE {where}"
+        " ORDER BY distance, drawing_id LIMIT %(k)s"
+    )
+    cursor.execute(statement, {**params, **_named(vectors), "k": k}, prepare=True)
+    return [Near(*row) for row in cursor]
+
+
+def walk(
+    cursor: psycopg.Cursor[Any],
+    leaf: str,
+    vectors: NDArray[np.floating[Any]],
+    k: int,
+    where: str = "true",
+    params: Mapping[str, Any] = {},
+    *,
+    region: str = "",
+    ef: int,
+    most: int = 20_000,
+) -> list[Near]:
+    """About the k nearest rows of `leaf` that pass, through the HNSW index whose predicate is `region`.
+
+    It goes on until k rows have passed or each vector has met `most` rows, so it may return fewer than there are.
+    """
+    d = vectors.shape[1]
+    inside = f"{region} AND {where}" if region else where
+    each = (
+        f"(SELECT {_FOUND}, {_distance(len(vectors))} AS distance FROM {leaf} WHERE {inside}"
+        f" ORDER BY vector::halfvec({d}) <=> %(q{i})s LIMIT %(k)s)"
+        for i in range(len(vectors))
+    )
+    statement = (
+        f"WITH near AS MATERIALIZED ({' UNION '.join(each)})"
+        f" SELECT {_FOUND}, distance FROM near ORDER BY distance, drawing_id LIMIT %(k)s"
+    )
+    # A sort of all rows would be the way without the graph. The settings travel with the statement and end with it.
+    settings = {"enable_sort": "off", "hnsw.ef_search": str(ef), "hnsw.max_scan_tuples": str(max(most, ef))}
+    configure = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in settings)
+    with cursor.connection.pipeline(), cursor.connection.cursor() as settle:
+        settle.execute(configure, list(settings.values()), prepare=True)
+        cursor.execute(statement, {**params, **_named(vectors), "k": k}, prepare=True)
+        settle.execute(configure, [None] * len(settings), prepare=True)
+    return [Near(*row) for row in cursor]
+
+
+def _distance(number: int) -> str:
+    each = [f"vector <=> %(q{i})s" for i in range(number)]
+    return each[0] if number == 1 else f"least({', '.join(each)})"
+
+
+def _named(vectors: NDArray[np.floating[Any]]) -> dict[str, HalfVector]:
+    return {f"q{i}": HalfVector(vector) for i, vector in enumerate(vectors)}

@@ -1,0 +1,182 @@
+"""What a search of an encoder's vectors costs, measured on these vectors and stored with their index.
+
+`python -m linework_core.vector_costs [encoder id]` builds the indexes that are missing and measures; the embedder does
+so at the end of each job. The planner of searches decides by these numbers alone.
+"""
+
+import argparse
+import datetime as dt
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine, select, text, update
+
+from linework_core import encoders, nearest, vector_index
+from linework_core.db import get_engine, transaction
+from linework_core.nearest import Near
+from linework_core.tables import Encoder, VectorIndex
+from linework_core.vector_index import Effort, Graph, Measured
+
+log = structlog.get_logger()
+Vectors = NDArray[np.float32]
+
+QUERIES = 40
+SHARES = (1.0, 0.5, 0.25)
+WANTED = {10: 0.995, 100: 0.985}  # recall, a little above what is promised: the sample is small
+LADDER = (40, 60, 80, 100, 130, 160, 200, 250, 300, 400, 500, 700, 1000)
+STRANGE = 0.35  # how far a query lies from a stored vector, along the difference of two others
+
+
+def refresh(engine: Engine, encoder: Encoder) -> None:
+    """Build what is missing; measure anew when the graphs changed or their rows grew by half."""
+    graphs = vector_index.build(engine, encoder)
+    with transaction(engine) as session:
+        known = load(session.connection(), encoder)
+    if not _stale(known, graphs):
+        return
+    nearest.tune(engine)
+    with engine.connect() as connection:
+        measured = measure(connection, encoder, graphs)
+    with transaction(engine) as session:
+        mine = update(VectorIndex).where(VectorIndex.encoder == encoder.number)
+        session.execute(mine.values(measured=measured.model_dump(mode="json")))
+    log.info("index_measured", encoder=encoder.encoder_id, rows=measured.rows, graphs=len(graphs))
+
+
+def load(connection: Connection, encoder: Encoder) -> Measured | None:
+    """What was measured last; None while nothing was."""
+    stored = connection.scalar(select(VectorIndex.measured).where(VectorIndex.encoder == encoder.number))
+    return Measured.model_validate(stored) if stored else None
+
+
+def _stale(known: Measured | None, graphs: list[Graph]) -> bool:
+    if known is None or not graphs:
+        return bool(graphs)
+    same = {graph.index for graph in known.graphs} == {graph.index for graph in graphs}
+    return not same or graphs[0].rows > 1.5 * known.rows
+
+
+def measure(connection: Connection, encoder: Encoder, graphs: list[Graph]) -> Measured:
+    """Time scans and graphs with queries that resemble the stored vectors and equal none."""
+    leaf = encoders.partition(encoder)
+    trial = _Trial(connection, leaf, _queries(connection, leaf))
+    start, visit, compare = trial.scan_costs()
+    measured = [graph.model_copy(update={"efforts": trial.efforts(graph)}) for graph in graphs]
+    rows = graphs[0].rows if graphs else 0
+    return Measured(
+        at=dt.datetime.now(dt.UTC), rows=rows, start_ms=start, visit_row_us=visit, compare_row_us=compare,
+        graphs=measured,
+    )  # fmt: skip
+
+
+def _queries(connection: Connection, leaf: str) -> Vectors:
+    """Stored vectors (QUERIES, d), each moved along the difference of two others: near the rest, and new."""
+    drawn = connection.scalars(text(f"SELECT vector::real[] FROM {leaf} ORDER BY random() LIMIT {3 * QUERIES}"))
+    some, one, other = np.array_split(np.asarray(drawn.all(), np.float32), 3)
+    moved = some + STRANGE * _unit(one - other[: len(one)])
+    return _unit(moved)
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Vectors = (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
+    return unit
+
+
+class _Trial:
+    """Searches of one leaf, timed, and compared with the truth."""
+
+    def __init__(self, connection: Connection, leaf: str, queries: Vectors) -> None:
+        self._cursor = nearest.cursor(connection)
+        self._leaf = leaf
+        self._queries = queries
+
+    def scan_costs(self) -> tuple[float, float, float]:
+        """Milliseconds to start, microseconds a row visited, and a row compared, from scans of the oldest rows."""
+        few, all_few = self._scan_oldest(1_000)
+        many, all_many = self._scan_oldest(11_000)
+        _, none_many = self._scan_oldest(11_000, "office = ''")
+        row = max((all_many - all_few) / max(many - few, 1), 1e-5)
+        start = max(all_few - row * few, 0.0)
+        visit = min(max((none_many - start) / max(many, 1), 0.0), row)
+        return start, 1_000 * visit, 1_000 * (row - visit)
+
+    def _scan_oldest(self, rows: int, which: str = "true") -> tuple[int, float]:
+        day = f"SELECT granted FROM {self._leaf} WHERE granted IS NOT NULL ORDER BY granted OFFSET %s LIMIT 1"
+        found = self._cursor.execute(day, [rows]).fetchone()
+        where, params = ("granted < %(day)s", {"day": found[0]}) if found else ("granted IS NOT NULL", {})
+        counted = self._cursor.execute(f"SELECT count(*) FROM {self._leaf} WHERE {where}", params).fetchone()
+        where = f"{where} AND {which}"
+        times = [_timed(partial(nearest.scan, self._cursor, self._leaf, q, 10, where, params)) for q in self._each()]
+        return (counted or [0])[0], _typical(ms for _, ms in times)
+
+    def efforts(self, graph: Graph) -> list[Effort]:
+        """The least ef that finds what is wanted, for each k and share."""
+        efforts = []
+        for share in SHARES:
+            inside = f"(hashtext(patent_id) & 1023) < {int(share * 1024)}"
+            where = f"{graph.condition} AND {inside}" if graph.condition else inside
+            truth = [nearest.scan(self._cursor, self._leaf, q, max(WANTED), where) for q in self._each()]
+            for k, wanted in WANTED.items():
+                efforts.append(self._least_effort(graph, inside, truth, k, share, wanted))
+        return efforts
+
+    def _least_effort(
+        self, graph: Graph, inside: str, truth: list[list[Near]], k: int, share: float, wanted: float
+    ) -> Effort:
+        tried = None
+        for ef in LADDER:
+            walks = [self._walk(graph, inside, q, k, ef) for q in self._each()]
+            recall = statistics.mean(_recall(found, true[:k]) for (found, _), true in zip(walks, truth, strict=True))
+            tried = Effort(k=k, share=share, ef=ef, ms=_typical(ms for _, ms in walks), recall=recall)
+            if recall >= wanted:
+                break
+        assert tried is not None
+        return tried
+
+    def _walk(self, graph: Graph, inside: str, query: Vectors, k: int, ef: int) -> tuple[list[Near], float]:
+        walk = partial(nearest.walk, self._cursor, self._leaf, query, k, inside, region=graph.condition, ef=ef)
+        return _timed(walk)
+
+    def _each(self) -> Iterator[Vectors]:
+        return (query[None] for query in self._queries)
+
+
+def _timed(search: Callable[[], list[Near]]) -> tuple[list[Near], float]:
+    started = time.perf_counter()
+    found = search()
+    return found, 1_000 * (time.perf_counter() - started)
+
+
+def _typical(times: Iterable[float]) -> float:
+    """The lower quartile: what else the machine does makes times longer, never shorter."""
+    return float(np.quantile(list(times), 0.25))
+
+
+def _recall(found: list[Near], truth: list[Near]) -> float:
+    """The share of the truth that was found; what lies as near as the last of the truth counts as well."""
+    if not truth:
+        return 1.0
+    reached = sum(near.distance <= truth[-1].distance + 1e-6 for near in found)
+    return min(reached, len(truth)) / len(truth)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Build and measure the index of one encoder, or of all that are kept up to date."""
+    parser = argparse.ArgumentParser(prog="python -m linework_core.vector_costs", description=main.__doc__)
+    parser.add_argument("encoder", nargs="?", help="an encoder's id")
+    asked = parser.parse_args(argv)
+    with transaction() as session:
+        mine = [encoders.find(session, asked.encoder)] if asked.encoder else encoders.current(session)
+        session.expunge_all()
+    for encoder in mine:
+        refresh(get_engine(), encoder)
+
+
+if __name__ == "__main__":
+    main()
