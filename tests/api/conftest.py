@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, text, update
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
@@ -179,11 +179,13 @@ def draw(width: int, height: int) -> bytes:
 
 
 def store_pictures(session: Session, *, original: bytes) -> None:
-    """Give every drawing of `load` its derivative in the object store, and all of them one original."""
-    objects = store.get_store()
-    store.put_once(objects, store.original_key("0" * 64), original)
-    for derivative in session.scalars(select(Drawing.derivative)):
-        store.put_once(objects, store.derivative_key(derivative), derivative_of(original))
+    """Let this be the picture of every drawing: as original and as derivative in the object store."""
+    objects, derivative = store.get_store(), derivative_of(original)
+    names = {"original": store.content_hash(original), "derivative": store.content_hash(derivative)}
+    store.put_once(objects, store.original_key(names["original"]), original)
+    store.put_once(objects, store.derivative_key(names["derivative"]), derivative)
+    session.execute(update(Drawing).values(names))
+    session.commit()
 
 
 def problem_of(response: Any, status: int, kind: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What schemathesis cannot know of our contract: hooks and checks beside its own."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import schemathesis
 
@@ -23,6 +24,12 @@ def map_query(context: Any, query: Any) -> Any:
     if context.operation.label == "GET /search" and isinstance(query, dict) and "drawing" in query:
         return {name: value for name, value in query.items() if name != "patent"}
     return query
+
+
+@schemathesis.hook
+def filter_case(context: Any, case: Any) -> bool:
+    """Leave out the longest URLs: beyond 64 kB the HTTP server answers before the application sees them."""
+    return not isinstance(case.query, dict) or len(urlencode(case.query, doseq=True)) < 60_000
 
 
 @schemathesis.check

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
-from PIL import Image
 
 from linework_core import imaging
 from linework_core.errors import UnreadableImage
@@ -81,14 +80,8 @@ def decode(data: bytes, page: int = 1, crop: Box | None = None) -> Decoded:
 
 
 def thumbnail(data: bytes, long_side: int) -> bytes:
-    """Runs in the child: a greyscale picture at most `long_side` pixels long; never enlarged."""
-    image = imaging.open_image(data)
-    try:
-        grey = image.convert("L")
-    except Exception as error:
-        raise UnreadableImage(f"The image is damaged: {error}") from error
-    grey.thumbnail((long_side, long_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return imaging.encode_png(grey)
+    """Runs in the child: a picture as people are shown it, at most `long_side` pixels long."""
+    return imaging.encode_png(imaging.to_picture(imaging.open_image(data), long_side))
 
 
 def _limit(memory: int) -> None:

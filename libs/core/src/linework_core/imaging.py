@@ -72,6 +72,15 @@ def to_derivative(image: Image.Image) -> Image.Image:
     return ImageOps.invert(grey) if _is_inverted(grey) else grey
 
 
+def to_picture(image: Image.Image, long_side: int) -> Image.Image:
+    """The picture as people are shown it: dark lines on white as in its derivative, at most `long_side` pixels
+    long and never enlarged. Raises UnreadableImage if decoding fails.
+    """
+    grey = _greyscale_on_white(image)
+    grey.thumbnail((long_side, long_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return ImageOps.invert(grey) if _is_inverted(grey) else grey
+
+
 def derivative_of(data: bytes) -> bytes:
     """The derivative of an encoded picture, as PNG bytes. Raises UnreadableImage."""
     return encode_png(to_derivative(open_image(data)))

@@ -10,6 +10,7 @@ from linework_api.patents import service
 from linework_api.patents.schemas import DrawingView, PatentView
 from linework_api.state import WithResources, WithSession
 from linework_core.http import problems
+from linework_core.imaging import LONG_SIDE
 from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
 
@@ -53,10 +54,19 @@ def read_patent(
     return service.read_patent(session, patent_id)
 
 
-@router.get("/drawings/{drawing_id}", responses=READ)
-def read_drawing(drawing_id: Id, session: WithSession, response: Response, _: Searcher) -> DrawingView:
+@router.get("/drawings/{drawing_id}", responses=READ | {304: {"description": "Not changed."}})
+def read_drawing(
+    drawing_id: Id,
+    session: WithSession,
+    response: Response,
+    _: Searcher,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> DrawingView:
     """A drawing, with its figure where that is certain."""
-    response.headers["Cache-Control"] = REVALIDATE
+    cached = Cached(f"drawing-{service.find_drawing(session, drawing_id).row_id}")  # a version never changes
+    if cached.is_known(if_none_match):
+        return cached.not_modified()  # type: ignore[return-value]
+    response.headers.update(cached.headers)
     return service.read_drawing(session, drawing_id)
 
 
@@ -67,7 +77,7 @@ def read_drawing(drawing_id: Id, session: WithSession, response: Response, _: Se
     | {
         200: {
             "description": "PNG.",
-            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {"image/png": {}},
         },
         304: {"description": "Not changed."},
     },
@@ -82,7 +92,8 @@ def read_image(
 ) -> Response:
     """The drawing's picture: greyscale on white, its long side 512 pixels or `size`."""
     drawing = service.find_drawing(session, drawing_id)
-    cached = Cached(f"{drawing.derivative[:32]}-{size or 512}")
+    source = drawing.original if size is not None and size > LONG_SIDE else drawing.derivative
+    cached = Cached(f"{source[:32]}-{size or LONG_SIDE}")
     if cached.is_known(if_none_match):
         return cached.not_modified()
     return Response(service.read_image(resources, drawing, size), media_type="image/png", headers=cached.headers)
