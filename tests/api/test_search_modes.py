@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
+from linework_api.beat import forget_searches
+from linework_core.corpus import close_patent, next_snapshot, open_patent
 from linework_core.settings import Settings
-from linework_core.tables import Encoder
+from linework_core.tables import Encoder, Search, Unrecorded
 from tests.api.conftest import Design, load, require_keys, unit
 from tests.api.test_search import ids, search
 
@@ -149,8 +152,6 @@ def test_pages_go_on_where_the_last_ended_while_the_corpus_changes(
 
 
 def test_a_replay_is_the_same_after_later_changes(client: TestClient, session: Session, encoder: Encoder) -> None:
-    from linework_core.corpus import close_patent, next_snapshot, open_patent
-
     load(session, encoder, [QUERY] + [Design(f"USD001{n:04}", [unit(n)], title="Lamp") for n in range(6)])
     params = {"drawing": "USD0000001-S_1", "q": "lamp", "group_by": "patent", "before": "2016-01-01", "limit": 4}
     answer = search(client, **params)
@@ -183,16 +184,23 @@ def test_only_its_owner_or_an_admin_reads_a_search(
 
 
 def test_nothing_is_kept_of_a_search_that_asks_so(client: TestClient, session: Session, encoder: Encoder) -> None:
-    from sqlalchemy import func, select
-
-    from linework_core.tables import Search, Unrecorded
-
     load(session, encoder, [QUERY])
     answer = search(client, drawing="USD0000001-S_1", record=False)
     assert answer["search_id"] is None
     session.rollback()
     assert session.scalar(select(func.count()).select_from(Search)) == 0
     assert session.scalar(select(Unrecorded.searches)) == 1
+
+
+def test_records_are_kept_for_as_long_as_is_set(client: TestClient, session: Session, encoder: Encoder) -> None:
+    load(session, encoder, [QUERY])
+    old, new = (search(client, drawing="USD0000001-S_1")["search_id"] for _ in range(2))
+    session.execute(update(Search).where(Search.id == old).values(created_at=func.now() - dt.timedelta(days=31)))
+    session.commit()
+    forget_searches(0)
+    assert client.get(f"/searches/{old}").status_code == 200
+    forget_searches(30)
+    assert [client.get(f"/searches/{search_id}").status_code for search_id in (old, new)] == [404, 200]
 
 
 def test_explain_tells_the_plan(client: TestClient, session: Session, encoder: Encoder) -> None:

@@ -80,16 +80,6 @@ def active(session: Session) -> Encoder:
     return encoder
 
 
-def now(session: Session) -> tuple[int, int]:
-    """The newest snapshot, and the number of the encoder whose index is active. Raises Unavailable."""
-    active_index = VectorIndex.state == "active"
-    statement = select(Corpus.snapshot, VectorIndex.encoder).select_from(Corpus).join(VectorIndex, active_index)
-    row = session.execute(statement).one_or_none()
-    if row is None:
-        raise Unavailable("No index is active yet.", retry_after=5)
-    return row[0], row[1]
-
-
 def current(session: Session) -> list[Encoder]:
     """Encoders whose indexes ingest keeps up to date: the active, the ready and those being built, and the
     one retired last, so that a rollback loses nothing.

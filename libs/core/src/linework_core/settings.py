@@ -50,6 +50,7 @@ class Settings(BaseSettings):
 
     lease_seconds: float = Field(30.0, gt=0)  # a worker silent for this long has lost its job
     reconcile_seconds: float = Field(10.0, gt=0)  # how often undone work is looked for
+    search_retention_days: int = Field(0, ge=0)  # records of searches older than this are deleted; 0 keeps them
     pool_size: int = Field(10, gt=0)  # database connections a process keeps; as many again in a rush
 
     @field_validator("database_url")

@@ -1,7 +1,7 @@
 """Who calls, and what they may do. One dependency; every route names the scope that it needs."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Annotated
@@ -41,10 +41,10 @@ def check_settings(settings: Settings) -> None:
         raise ValueError("AUTH=on needs API_KEYS.")
 
 
-def needs(scope: Scope | None) -> Callable[..., Caller]:
+def needs(scope: Scope | None) -> Callable[..., Awaitable[Caller]]:
     """A dependency that names the caller and checks the scope (None: any caller with a key)."""
 
-    def caller(
+    async def caller(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
     ) -> Caller:
         settings: Settings = request.app.state.settings

@@ -4,17 +4,28 @@ A process of its own rather than a task in a queue: it must not wait behind a lo
 way back by itself after Redis or Postgres was away.
 """
 
+import datetime as dt
 import signal
 import threading
 
 import structlog
+from sqlalchemy import delete, func
 from sqlalchemy.exc import SQLAlchemyError
 
 from linework_core import logs
+from linework_core.db import transaction
 from linework_core.jobs.reconcile import reconcile
 from linework_core.settings import get_settings
+from linework_core.tables import Search
 
 log = structlog.get_logger()
+
+
+def forget_searches(days: int) -> None:
+    """Delete the records of searches whose time of retention is over; 0 days keep all."""
+    if days:
+        with transaction() as session:
+            session.execute(delete(Search).where(Search.created_at < func.now() - dt.timedelta(days=days)))
 
 
 def main() -> None:
@@ -27,6 +38,7 @@ def main() -> None:
     while not ended.wait(settings.reconcile_seconds):
         try:
             reconcile()
+            forget_searches(settings.search_retention_days)
         except SQLAlchemyError as error:  # the database is away; the next beat finds it again
             log.warning("reconcile_failed", error=str(error))
 

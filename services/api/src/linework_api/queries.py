@@ -9,7 +9,7 @@ from linework_core.errors import Unprocessable
 REPEATABLE = frozenset({"locarno", "office", "view", "exclude", "facets", "like", "unlike"})
 
 
-def each_once(request: Request) -> None:
+async def each_once(request: Request) -> None:
     """Raises Unprocessable where `before` and the like come twice: the framework would take the last silently."""
     counts = Counter(name for name, _ in request.query_params.multi_items() if name not in REPEATABLE)
     repeated = [name for name, count in counts.items() if count > 1]

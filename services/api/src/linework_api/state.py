@@ -29,14 +29,15 @@ class Resources:
     encoders: dict[int, Encoder] = field(default_factory=dict)  # rows that never change, by number
 
 
-def resources(request: Request) -> Resources:
+async def resources(request: Request) -> Resources:
+    # async, like all that waits for nothing: a plain function would take the way through a thread
     found: Resources = request.app.state.resources
     return found
 
 
 def session(request: Request) -> Iterator[Session]:
     """One transaction a request. It commits before the answer is sent, so a caller who reads 202 finds the job."""
-    with session_factory(resources(request).engine).begin() as opened:
+    with session_factory(request.app.state.resources.engine).begin() as opened:
         yield opened
 
 

@@ -19,6 +19,7 @@ from linework_api.search.schemas import (
 )
 from linework_api.search.service import SearchService, decode
 from linework_api.state import WithResources, WithSession
+from linework_core.db import transaction
 from linework_core.errors import TooLarge, UnreadableImage
 from linework_core.http import problems
 from linework_core.tables import Encoder
@@ -36,28 +37,31 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/search", responses=READ)
-def search_by_stored(
-    query: Annotated[StoredQuery, Query()], session: WithSession, resources: WithResources, caller: Searcher
-) -> SearchAnswer:
+@router.get("/search", responses=READ, response_model=SearchAnswer)
+def search_by_stored(query: Annotated[StoredQuery, Query()], resources: WithResources, caller: Searcher) -> Response:
     """Which drawings look like this drawing or patent, or are what these words say?"""
-    return SearchService(session, resources, caller=caller.name, cursor=query.cursor).by_stored(query)
+    with transaction(resources.engine) as session:
+        return _written(SearchService(session, resources, caller=caller.name, cursor=query.cursor).by_stored(query))
 
 
-@router.post("/search", responses=problems(400, 401, 403, 404, 413, 422, 503))
+@router.post("/search", responses=problems(400, 401, 403, 404, 413, 422, 503), response_model=SearchAnswer)
 def search_by_image(
     form: Annotated[ImageForm, Form()],
     options: Annotated[ImageOptions, Query()],
-    session: WithSession,
     resources: WithResources,
     caller: Searcher,
-) -> SearchAnswer:
+) -> Response:
     """Which drawings look like these pictures? PNG, JPEG, TIFF, GIF, WebP or BMP."""
     limit = resources.settings.max_query_bytes
     decoded = decode(resources, [read_whole(picture, limit) for picture in form.image], form)
-    return SearchService(session, resources, caller=caller.name, cursor=options.cursor).by_images(
-        decoded, form, options
-    )
+    with transaction(resources.engine) as session:
+        service = SearchService(session, resources, caller=caller.name, cursor=options.cursor)
+        return _written(service.by_images(decoded, form, options))
+
+
+def _written(answer: SearchAnswer) -> Response:
+    """An answer as JSON. It was validated when it was made; the framework would do so again."""
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @router.get("/searches/{search_id}", responses=READ)

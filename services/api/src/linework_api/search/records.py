@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert
+from psycopg.types.json import Jsonb
 from sqlalchemy.orm import Session
 
 from linework_api.search import repository, scoring
@@ -13,6 +13,7 @@ from linework_api.search.schemas import Replay, SearchAnswer, SearchRecord
 from linework_api.search.scope import Scope
 from linework_api.search.scoring import Scored
 from linework_api.search.target import Target
+from linework_core import nearest
 from linework_core.errors import NotFound
 from linework_core.tables import Encoder, Search
 
@@ -22,22 +23,31 @@ def keep(
 ) -> UUID:
     """Write a search down and return its id."""
     search_id = uuid4()
-    record = insert(Search).values(
-        id=search_id,
-        owner=owner,
-        request=request,
-        query={"target": target.as_json(), "scope": scope.as_json(), "group_by": answer.group_by},
-        vectors=target.vectors_as_bytes(),
-        encoder=answer.encoder.number,
-        snapshot=scope.snapshot,
-        plan=answer.plan,
-        answer=answer.head,
-        rows=[hit.row for hit in answer.hits],
-        scores=[_scores(hit) for hit in answer.hits],
-        took_ms=took_ms,
-    )
-    session.execute(record)
+    values = {
+        "id": search_id,
+        "owner": owner,
+        "request": Jsonb(request),
+        "query": Jsonb({"target": target.as_json(), "scope": scope.as_json(), "group_by": answer.group_by}),
+        "vectors": target.vectors_as_bytes(),
+        "encoder": answer.encoder.number,
+        "snapshot": scope.snapshot,
+        "plan": Jsonb(answer.plan),
+        "answer": Jsonb(answer.head),
+        "rows": [hit.row for hit in answer.hits],
+        "scores": Jsonb([_scores(hit) for hit in answer.hits]),
+        "took_ms": took_ms,
+    }
+    nearest.cursor(session.connection()).execute(_INSERT, values, prepare=True)
     return search_id
+
+
+_COLUMNS = (
+    *("id", "owner", "request", "query", "vectors", "encoder", "snapshot"),
+    *("plan", "answer", "rows", "scores", "took_ms"),
+)
+_INSERT = (
+    f"INSERT INTO searches ({', '.join(_COLUMNS)}) VALUES ({', '.join(f'%({name})s' for name in _COLUMNS)})"
+).replace("%(rows)s", "%(rows)s::bigint[]")
 
 
 def _scores(hit: Scored) -> dict[str, Any]:

@@ -1,35 +1,23 @@
 """Reading what searches need, beside the ranking. Every statement names its snapshot."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Integer,
-    and_,
-    bindparam,
-    cast,
-    delete,
-    distinct,
-    exists,
-    extract,
-    func,
-    literal,
-    or_,
-    select,
-)
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from pgvector import HalfVector
+from sqlalchemy import Integer, and_, cast, exists, extract, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from linework_api.search.schemas import Facet
 from linework_api.search.scope import Scope
+from linework_core import encoders, nearest
 from linework_core.corpus import visible
-from linework_core.tables import Drawing, Embedding, Encoder, Figure, Patent, Search, Unrecorded, VectorIndex
+from linework_core.errors import Unavailable
+from linework_core.tables import Drawing, Embedding, Encoder, Figure, Patent, Search, Unrecorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +27,47 @@ class Counts:
     undated: int
 
 
+def ask(session: Session, statement: str, params: Mapping[str, Any]) -> list[Any]:
+    """Rows of a prepared statement, in the session's transaction.
+
+    What every search asks goes this way: for these few rows SQLAlchemy would take longer than Postgres.
+    """
+    cursor = nearest.cursor(session.connection())
+    return cursor.execute(statement, params, prepare=True).fetchall()
+
+
+def now(session: Session) -> tuple[int, int]:
+    """The newest snapshot, and the number of the encoder whose index is active. Raises Unavailable."""
+    found = ask(session, "SELECT c.snapshot, i.encoder FROM corpus c JOIN indexes i ON i.state = 'active'", {})
+    if not found:
+        raise Unavailable("No index is active yet.", retry_after=5)
+    return found[0][0], found[0][1]
+
+
 def count(session: Session, encoder: Encoder, scope: Scope, *, patents: bool = False) -> Counts:
     """How many drawings pass with and without a vector, and how many lack the date asked for.
 
     With `patents`, `eligible` counts the patents that have a drawing which passes.
     """
-    passing: tuple[Any, ...] = (Embedding.encoder == encoder.number, *scope.passing(Embedding))
-    indexed = select(func.count()).select_from(Embedding).where(*passing).scalar_subquery()
-    of_patents = select(func.count(distinct(Embedding.patent_id))).where(*passing).scalar_subquery()
-    undated = scope.lacking_a_date(Drawing)
-    lacking: Any = literal(0)
-    if undated is not None:
-        lacking = select(func.count()).select_from(Drawing).where(*undated).scalar_subquery()
-    complete = _complete(encoder, scope.snapshot)
-    eligible, without_date, nothing_missing = session.execute(
-        select(of_patents if patents else indexed, lacking, complete)
-    ).one()
-    unindexed = 0 if nothing_missing else _count_unindexed(session, indexed, scope)
+    leaf, params = encoders.partition(encoder), scope.params() | {"encoder": encoder.number}
+    what = "count(DISTINCT patent_id)" if patents else "count(*)"
+    lacking = scope.sql_without_date("drawings")
+    undated = f"(SELECT count(*) FROM drawings WHERE {lacking})" if lacking else "0"
+    indexed = f"(SELECT {what} FROM {leaf} WHERE {scope.sql(leaf)})"
+    [(eligible, without_date, complete)] = ask(session, f"SELECT {indexed}, {undated}, {_COMPLETE}", params)
+    if complete:
+        return Counts(eligible, 0, without_date)
+    missing = (
+        f"SELECT (SELECT count(*) FROM drawings WHERE {scope.sql('drawings')})"
+        f" - (SELECT count(*) FROM {leaf} WHERE {scope.sql(leaf)})"
+    )
+    [(unindexed,)] = ask(session, missing, params)
     return Counts(eligible, unindexed, without_date)
 
 
-def _complete(encoder: Encoder, snapshot: int) -> Any:
-    """Whether every drawing of the snapshot is known to have a vector in it (encoders.note_if_complete)."""
-    newest = select(func.max(Drawing.added_in)).where(Drawing.added_in <= snapshot).scalar_subquery()
-    noted = and_(VectorIndex.complete_at <= snapshot, VectorIndex.complete_at >= func.coalesce(newest, 0))
-    return exists().where(VectorIndex.encoder == encoder.number, noted)
-
-
-def _count_unindexed(session: Session, indexed: Any, scope: Scope) -> int:
-    drawings = select(func.count()).select_from(Drawing).where(*scope.passing(Drawing)).scalar_subquery()
-    return session.scalar(select(drawings - indexed)) or 0
+# Whether every drawing of the snapshot is known to have a vector in it (encoders.note_if_complete)
+_COMPLETE = """EXISTS (SELECT FROM indexes WHERE encoder = %(encoder)s AND complete_at <= %(snapshot)s
+    AND complete_at >= coalesce((SELECT max(added_in) FROM drawings WHERE added_in <= %(snapshot)s), 0))"""
 
 
 def facets(session: Session, encoder: Encoder, scope: Scope, names: Sequence[Facet]) -> dict[Facet, dict[str, int]]:
@@ -106,18 +105,14 @@ class Shown(NamedTuple):
 
 def details(session: Session, rows: Iterable[int]) -> dict[int, Shown]:
     """What hits show, by the drawing's row."""
-    return {row[0]: Shown(*row) for row in session.execute(_DETAILS, {"rows": list(rows)})}
+    return {row[0]: Shown(*row) for row in ask(session, _DETAILS, {"rows": list(rows)})}
 
 
-_DETAILS = (
-    select(
-        Drawing.row_id, Drawing.drawing_id, Drawing.original, Drawing.derivative, Patent.patent_id, Patent.title,
-        Patent.granted, Patent.filed, Patent.locarno, Figure.caption, Figure.view,
-    )
-    .join(Patent, Patent.row_id == Drawing.patent_row)
-    .outerjoin(Figure, Figure.row_id == Drawing.figure_row)
-    .where(Drawing.row_id == func.any(bindparam("rows", type_=ARRAY(BigInteger))))
-)  # fmt: skip
+_DETAILS = """
+    SELECT d.row_id, d.drawing_id, d.original, d.derivative, p.patent_id, p.title, p.granted, p.filed, p.locarno,
+           f.caption, f.view
+    FROM drawings d JOIN patents p ON p.row_id = d.patent_row LEFT JOIN figures f ON f.row_id = d.figure_row
+    WHERE d.row_id = ANY(%(rows)s::bigint[])"""
 
 
 class Queried(NamedTuple):
@@ -132,21 +127,22 @@ class Queried(NamedTuple):
     vector: Any
 
 
-def queried(session: Session, encoder: Encoder, condition: ColumnElement[bool], snapshot: int) -> list[Queried]:
-    """The drawings that a condition names, as they are at the snapshot, in the order of their patents."""
-    stored = and_(
-        Embedding.encoder == encoder.number, Embedding.drawing_row == Drawing.row_id, Embedding.added_in <= snapshot
-    )
-    statement = (
-        select(
-            Drawing.drawing_id, Drawing.derivative, Drawing.patent_id, Drawing.granted, Drawing.filed,
-            Drawing.priority, Embedding.vector,
-        )
-        .outerjoin(Embedding, stored)
-        .where(condition, visible(Drawing, snapshot))
-        .order_by(Drawing.patent_id, Drawing.number)
-    )  # fmt: skip
-    return [Queried(*row) for row in session.execute(statement)]
+def queried(
+    session: Session, encoder: Encoder, snapshot: int, *, drawings: list[str] | None = None, patent: str | None = None
+) -> list[Queried]:
+    """The drawings of these ids, or of a patent, as they are at the snapshot, in the order of their numbers."""
+    named = "d.patent_id = %(patent)s" if drawings is None else "d.drawing_id = ANY(%(drawings)s)"
+    statement = _QUERIED.format(leaf=encoders.partition(encoder), named=named)
+    found = ask(session, statement, {"drawings": drawings, "patent": patent, "snapshot": snapshot})
+    vectors = [None if row[-1] is None else HalfVector.from_binary(row[-1]) for row in found]
+    return [Queried(*row)._replace(vector=vector) for row, vector in zip(found, vectors, strict=True)]
+
+
+_QUERIED = """
+    SELECT d.drawing_id, d.derivative, d.patent_id, d.granted, d.filed, d.priority, e.vector
+    FROM drawings d LEFT JOIN {leaf} e ON e.drawing_row = d.row_id AND e.added_in <= %(snapshot)s
+    WHERE {named} AND d.added_in <= %(snapshot)s AND (d.removed_in IS NULL OR d.removed_in > %(snapshot)s)
+    ORDER BY d.patent_id, d.number"""
 
 
 def has_patent(session: Session, patent_id: str, snapshot: int) -> bool:
@@ -198,8 +194,3 @@ def count_unrecorded(session: Session, owner: str) -> None:
     row = insert(Unrecorded).values(day=func.current_date(), owner=owner, searches=1)
     again = {"searches": Unrecorded.searches + 1}
     session.execute(row.on_conflict_do_update(index_elements=["day", "owner"], set_=again))
-
-
-def forget_searches(session: Session, older_than: dt.timedelta) -> None:
-    """Delete records whose time of retention is over."""
-    session.execute(delete(Search).where(Search.created_at < func.now() - older_than))

@@ -39,15 +39,16 @@ class Scope:
         """Conditions on a table that carries the filter columns (Drawing or Embedding)."""
         return self._clauses(table, [*self._dated(), *self._undated()])
 
-    def lacking_a_date(self, table: Any) -> list[TextClause] | None:
-        """Conditions for rows that only their missing date keeps out; None when no date is asked for."""
-        if not self._dated():
-            return None
-        return self._clauses(table, [f"{{t}}.{self.date_basis} IS NULL", *self._undated()])
-
     def sql(self, table: str) -> str:
         """The conditions as psycopg writes them, on a table of that name. Scopes of one shape give one text."""
         return _NAME.sub(r"%(\1)s", " AND ".join([*self._dated(), *self._undated()]).format(t=table))
+
+    def sql_without_date(self, table: str) -> str | None:
+        """The conditions for rows that only their missing date keeps out; None when no date is asked for."""
+        if not self._dated():
+            return None
+        lacking = " AND ".join([f"{{t}}.{self.date_basis} IS NULL", *self._undated()])
+        return _NAME.sub(r"%(\1)s", lacking.format(t=table))
 
     def params(self) -> dict[str, Any]:
         """The values of all names in the conditions."""

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import numpy as np
+from pgvector import HalfVector
 from sqlalchemy.orm import Session
 
 from linework_api.search import records, repository
@@ -23,10 +24,10 @@ from linework_api.search.schemas import (
 from linework_api.search.scope import Scope, resolve
 from linework_api.search.target import Target, Vectors, moved
 from linework_api.state import Resources
-from linework_core import encoders, store
+from linework_core import store
 from linework_core.bounded import Decoded
 from linework_core.errors import NotFound, Unprocessable
-from linework_core.tables import Drawing, Encoder
+from linework_core.tables import Encoder
 
 NO_VECTORS = np.zeros((0, 0), np.float32)
 
@@ -44,7 +45,7 @@ class SearchService:
 
     def _now(self) -> tuple[int, Encoder]:
         """The newest snapshot and the active encoder, in one statement; an encoder's row is read once a process."""
-        newest, number = encoders.now(self.session)
+        newest, number = repository.now(self.session)
         known = self.resources.encoders
         if number not in known:
             known[number] = self.session.get_one(Encoder, number)
@@ -78,8 +79,7 @@ class SearchService:
             return self._drawings([query.drawing])
         if query.patent is None:
             return []
-        own = Drawing.patent_id == query.patent
-        found = repository.queried(self.session, self.encoder, own, self.snapshot)
+        found = repository.queried(self.session, self.encoder, self.snapshot, patent=query.patent)
         if not found and not repository.has_patent(self.session, query.patent, self.snapshot):
             raise NotFound(f"There is no patent {query.patent}.")
         if not found:
@@ -87,8 +87,7 @@ class SearchService:
         return found
 
     def _drawings(self, drawing_ids: list[str]) -> list[Queried]:
-        named = Drawing.drawing_id.in_(drawing_ids)
-        found = repository.queried(self.session, self.encoder, named, self.snapshot)
+        found = repository.queried(self.session, self.encoder, self.snapshot, drawings=drawing_ids)
         missing = set(drawing_ids) - {drawing.drawing_id for drawing in found}
         if missing:
             raise NotFound(f"There is no drawing {min(missing)}.")
@@ -103,7 +102,7 @@ class SearchService:
             embedded = self.resources.embedder.embed_drawings(pictures, self.encoder.encoder_id)
             fresh = dict(zip(missing, embedded, strict=True))
         known = (fresh[one.derivative] if one.vector is None else one.vector for one in drawings)
-        return np.stack([np.asarray(vector, np.float32) for vector in known])
+        return np.stack([_as_array(vector) for vector in known])
 
     def _target(self, vectors: Vectors | None, asked: Refinement) -> Target:
         liked, disliked = (
@@ -158,6 +157,10 @@ def _own_date(drawings: list[Queried], query: StoredQuery) -> dt.date | None:
     if query.after is not None and query.after >= day:
         raise Unprocessable(f"'after' must be earlier than 'before', which is {day}.")
     return day
+
+
+def _as_array(vector: Any) -> Vectors:
+    return np.asarray(vector.to_numpy() if isinstance(vector, HalfVector) else vector, np.float32)
 
 
 def decode(resources: Resources, pictures: list[bytes], form: ImageForm) -> list[Decoded]:
