@@ -1,0 +1,228 @@
+"""What the gateway adds to its own SQL, and how much of the raw SQL's throughput it reaches.
+
+    python -m benchmarks.gateway [--rows 50000] [--requests 400] [--clients 8]
+
+A corpus of the search benchmark's recipe is loaded into a tuned Postgres, with patents and drawings. Requests are
+`GET /search?drawing=…&before=…&limit=10`, records written. The SQL of each is caught while the service answers it in
+this process; then the same statements, with the same parameters, are sent over bare psycopg connections, prepared, each
+sequence in a transaction of its own. Reported: p50 and p95 of one client over HTTP and over SQL and their difference,
+and requests per second of `--clients` processes over HTTP and over SQL, all in one run.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from pgvector import HalfVector
+
+from benchmarks.search import corpus as recipe
+from benchmarks.search import postgres
+from linework_api.search.schemas import StoredQuery
+from linework_api.search.service import SearchService
+from linework_api.state import Resources
+from linework_core import db, encoders, nearest, vector_costs
+from linework_core.settings import Settings
+from linework_core.tables import Encoder
+
+Statement = tuple[Any, Any]
+DIMENSION = 512
+
+FILL = (
+    "INSERT INTO jobs (id, kind, owner, state) VALUES (gen_random_uuid(), 'ingest', 'benchmark', 'succeeded')",
+    """INSERT INTO patents (patent_id, office, number, title, granted, filed, priority, locarno, source, digest, job_id,
+                             added_in)
+       SELECT DISTINCT ON (patent_id) patent_id, office, substr(patent_id, 3), 'Design ' || patent_id, granted, filed,
+              priority, locarno, 'uspto', patent_id, (SELECT id FROM jobs LIMIT 1), added_in
+       FROM {leaf} ORDER BY patent_id, drawing_row""",
+    """INSERT INTO sheets (sheet_id, patent_row, number, role, original, width, height)
+       SELECT patent_id || '-S', row_id, 1, 'drawings', '0', 10, 10 FROM patents""",
+    """INSERT INTO figures (patent_row, ordinal, number, label, caption, view, object)
+       SELECT row_id, 1, '1', 'FIG. 1', 'FIG. 1 is a front view of a design', 'front view', 'design' FROM patents""",
+    """INSERT INTO drawings (row_id, drawing_id, patent_row, sheet_row, figure_row, number, original, derivative, width,
+                             height, patent_id, office, granted, filed, priority, locarno, view, added_in)
+       OVERRIDING SYSTEM VALUE
+       SELECT e.drawing_row, e.drawing_id, p.row_id, s.row_id, f.row_id, 1, '0', e.derivative, 10, 10, e.patent_id,
+              e.office, e.granted, e.filed, e.priority, e.locarno, e.view, e.added_in
+       FROM {leaf} e JOIN patents p USING (patent_id) JOIN sheets s ON s.patent_row = p.row_id
+       JOIN figures f ON f.patent_row = p.row_id""",
+    "VACUUM (ANALYZE)",
+)
+
+
+def load(url: str, rows: int) -> tuple[Encoder, list[str]]:
+    """Fill the database, build the index, measure its costs; the encoder and some drawings to search by."""
+    encoder = postgres.register(url, "benchmark", DIMENSION)
+    postgres.copy(url, encoder, recipe.make(rows, DIMENSION, seed=1))
+    leaf = encoders.partition(encoder)
+    with postgres.connect(url) as connection:
+        for statement in FILL:
+            connection.execute(statement.format(leaf=leaf))
+        chosen = connection.execute(f"SELECT drawing_id FROM {leaf} ORDER BY md5(drawing_id) LIMIT 200").fetchall()
+    engine = db.make_engine(url)
+    vector_costs.refresh(engine, encoder)
+    with db.transaction(engine) as session:
+        encoders.note_if_complete(session, encoder)
+    return encoder, [name for (name,) in chosen]
+
+
+def catch_sql(url: str, asked: list[dict[str, str]]) -> list[list[Statement]]:
+    """The statements of each request, as the service sends them."""
+    sent: list[Statement] = []
+    execute = psycopg.Cursor.execute
+
+    def noted(self: Any, query: Any, params: Any = None, **options: Any) -> Any:
+        sent.append((query, params))
+        return execute(self, query, params, **options)
+
+    engine = db.make_engine(url)
+    resources = Resources(Settings(), engine, engine, None, None, None)  # type: ignore[arg-type]
+    caught = []
+    for params in asked:
+        with db.session_factory(engine).begin() as session:
+            SearchService(session, resources, caller="warm").by_stored(StoredQuery(**params))  # type: ignore[arg-type]
+        psycopg.Cursor.execute = noted  # type: ignore[method-assign]
+        try:
+            sent.clear()
+            with db.session_factory(engine).begin() as session:
+                SearchService(session, resources, caller="sql").by_stored(StoredQuery(**params))  # type: ignore[arg-type]
+        finally:
+            psycopg.Cursor.execute = execute  # type: ignore[method-assign]
+        caught.append(list(sent))
+    return caught
+
+
+def sql_client(url: str, caught: list[list[Statement]]) -> Callable[[list[Statement]], None]:
+    connection = postgres.connect(url)
+    connection.autocommit = False
+    db_settings(connection)
+
+    def send(statements: list[Statement]) -> None:
+        for query, params in statements:
+            if isinstance(params, dict) and "took_ms" in params:
+                params = params | {"id": uuid.uuid4()}  # a record has an id of its own
+            cursor = connection.execute(query, params, prepare=True)
+            if cursor.description:
+                cursor.fetchall()
+        connection.commit()
+
+    return send
+
+
+def db_settings(connection: psycopg.Connection) -> None:
+    """As the gateway's own connections are."""
+    connection.adapters.register_dumper(HalfVector, nearest._HalfvecDumper)
+    for name, value in nearest.SESSION.items():
+        connection.execute(f"SET {name} = {value}")
+    connection.commit()
+
+
+@contextmanager
+def gateway(url: str, folder: Path) -> Iterator[str]:
+    environment = os.environ | {
+        "DATABASE_URL": url, "REDIS_URL": f"unix://{folder}/none.sock", "EMBEDDER_URL": f"unix://{folder}/none.sock",
+        "OBJECT_STORE_URL": (folder / "objects").as_uri(), "AUTH": "off", "LOG_LEVEL": "INFO",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "uvicorn", "--factory", "linework_api.app:create_app", "--port", "8765"]
+    with (folder / "api.log").open("ab") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    address = "http://127.0.0.1:8765"
+    try:
+        for _ in range(200):
+            try:
+                httpx.get(f"{address}/health/live")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def timed(send: Callable[[Any], Any], items: list[Any], requests: int) -> list[float]:
+    """Milliseconds of each of so many requests, after a warm-up."""
+    for item in items:
+        send(item)
+    times = []
+    for item in islice(cycle(items), requests):
+        began = time.perf_counter()
+        send(item)
+        times.append((time.perf_counter() - began) * 1000)
+    return times
+
+
+def _http_worker(address: str, asked: list[dict[str, str]], requests: int, start: float) -> float:
+    with httpx.Client(base_url=address) as client:
+        return _work(lambda params: client.get("/search", params=params).raise_for_status(), asked, requests, start)
+
+
+def _sql_worker(url: str, caught: list[list[Statement]], requests: int, start: float) -> float:
+    return _work(sql_client(url, caught), caught, requests, start)
+
+
+def _work(send: Callable[[Any], Any], items: list[Any], requests: int, start: float) -> float:
+    """The moment at which so many requests were done, all clients having begun at `start`."""
+    send(items[0])
+    time.sleep(max(0, start - time.time()))
+    for item in islice(cycle(items), requests):
+        send(item)
+    return time.time()
+
+
+def throughput(worker: Callable[..., float], target: str, items: list[Any], clients: int, requests: int) -> float:
+    """Requests per second of all clients together."""
+    with ProcessPoolExecutor(clients) as pool:
+        start = time.time() + 5
+        share = requests // clients
+        done = [pool.submit(worker, target, items[n::clients] or items, share, start) for n in range(clients)]
+        ended = max(one.result() for one in done)
+    return share * clients / (ended - start)
+
+
+def percentiles(times: list[float]) -> tuple[float, float]:
+    return statistics.median(times), statistics.quantiles(times, n=20)[18]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--requests", type=int, default=400)
+    parser.add_argument("--clients", type=int, default=8)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lw-") as name, postgres.server(Path(name)) as url:
+        _, drawings = load(url, options.rows)
+        cuts = ("2004-01-06", "2010-01-05", "2016-01-05", "2030-01-01")
+        pairs = zip(drawings[:100], cycle(cuts), strict=False)
+        asked = [{"drawing": drawing, "before": cut, "limit": "10"} for drawing, cut in pairs]
+        caught = catch_sql(url, asked)
+        with gateway(url, Path(name)) as address, httpx.Client(base_url=address) as client:
+            over_sql = percentiles(timed(sql_client(url, caught), caught, options.requests))
+            over_http = percentiles(
+                timed(lambda params: client.get("/search", params=params).raise_for_status(), asked, options.requests)
+            )
+            raw = throughput(_sql_worker, url, caught, options.clients, 4 * options.requests)
+            served = throughput(_http_worker, address, asked, options.clients, 4 * options.requests)
+    statements = statistics.mean(len(one) for one in caught)
+    print(f"{options.rows:,} drawings, {statements:.1f} statements a request\n")
+    print(f"| | p50 ms | p95 ms | requests/s, {options.clients} clients |\n|---|---|---|---|")
+    print(f"| the SQL alone | {over_sql[0]:.1f} | {over_sql[1]:.1f} | {raw:.0f} |")
+    print(f"| through the gateway | {over_http[0]:.1f} | {over_http[1]:.1f} | {served:.0f} |")
+    added = [over_http[n] - over_sql[n] for n in (0, 1)]
+    print(f"| difference, share | {added[0]:+.1f} | {added[1]:+.1f} | {served / raw:.0%} |")
+
+
+if __name__ == "__main__":
+    main()
