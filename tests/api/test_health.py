@@ -1,17 +1,19 @@
 """Health tells the truth: which part is down, soon, and whether the process itself lives."""
 
+import json
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from alembic import command
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
@@ -69,12 +71,20 @@ def test_a_schema_of_another_release_is_told(client: TestClient, engine: Engine)
     assert "revision" in parts["postgres"]
 
 
+@contextmanager
+def lasting(folder: Path) -> Iterator[str]:
+    """A throwaway server whose data is on disk when it ends; else its last commits may be lost."""
+    with embedded_postgres(folder) as url:
+        yield url
+        with create_engine(url, poolclass=NullPool).connect() as connection:
+            connection.execute(text("CHECKPOINT"))
+
+
 @pytest.fixture
 def own_database(environment: Settings, monkeypatch: pytest.MonkeyPatch, server_folder: Path) -> Path:
     """The folder of a server of this test's own, migrated and now stopped; the gateway is told of it."""
-    folder = server_folder / "own"
-    folder.mkdir()
-    with embedded_postgres(folder) as url:
+    folder = Path(tempfile.mkdtemp(prefix="own-", dir=server_folder))
+    with lasting(folder) as url:
         command.upgrade(alembic_config(url), "head")
     monkeypatch.setenv("DATABASE_URL", url)
     get_settings.cache_clear()
@@ -83,7 +93,7 @@ def own_database(environment: Settings, monkeypatch: pytest.MonkeyPatch, server_
 
 def test_a_postgres_that_goes_is_named_and_its_return_is_noticed(own_database: Path, environment: Settings) -> None:
     with TestClient(create_app(), raise_server_exceptions=False) as client:
-        with embedded_postgres(own_database):
+        with lasting(own_database):
             assert parts_of(client)["postgres"]
             assert client.get("/corpus").status_code == 200
         assert not parts_of(client)["postgres"]
@@ -93,9 +103,22 @@ def test_a_postgres_that_goes_is_named_and_its_return_is_noticed(own_database: P
             problem_of(response, 503, "unavailable")
             assert int(response.headers["retry-after"]) > 0
         problem_of(client.post("/ingest", files={"file": ("a.zip", b"x")}), 503, "unavailable")
-        with embedded_postgres(own_database):
+        with lasting(own_database):
             assert parts_of(client)["postgres"]
             assert client.get("/jobs").json() == {"jobs": [], "next": None}
+
+
+def test_who_follows_a_job_outlives_a_database_that_goes(own_database: Path, environment: Settings) -> None:
+    with serving(create_app()) as url, ExitStack() as opened:
+        with lasting(own_database):
+            job = httpx.post(f"{url}/ingest", files={"file": ("a.zip", b"x")}).headers["location"]
+            stream = opened.enter_context(httpx.stream("GET", f"{url}{job}/events", timeout=30))
+            states = (json.loads(line[5:])["state"] for line in stream.iter_lines() if line.startswith("data:"))
+            assert next(states) == "queued"
+        time.sleep(1)  # it looks twice a second
+        with lasting(own_database):
+            assert httpx.delete(f"{url}{job}").json()["state"] == "cancelled"
+            assert list(states) == ["cancelled"]
 
 
 @pytest.fixture
