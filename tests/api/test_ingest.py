@@ -1,6 +1,7 @@
 """From a package to rows: versions, corrections, withdrawals, and what is set aside."""
 
 import io
+import json
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -236,6 +237,24 @@ def test_an_unreadable_source_fails_the_job_or_sets_it_aside_but_says_why(
     job = load(nonsense)
     assert job["progress"]["failed"] == 1
     assert client.get("/corpus").json()["set_aside"] == {"unknown-format": 1}
+
+
+def test_a_text_that_the_database_refuses_costs_its_own_record_only(
+    load: Load, client: TestClient, session: Session, tmp_path: Path
+) -> None:
+    names = ["chair", "stool", "table"]
+    records = [
+        {"patentID": f"USD012345{n}-20190101", "figid": "1", "object": name, "keywords": [name + "\0" * (n == 1)]}
+        for n, name in enumerate(names)
+    ]
+    data_set = tmp_path / "records.json"
+    data_set.write_text(json.dumps(records))
+    job = load(data_set)
+    assert job["state"] == "succeeded", job
+    assert client.get("/patents/USD0123450").json()["title"] == "chair"
+    assert client.get("/patents/USD0123451").status_code == 404
+    assert client.get("/patents/USD0123452").json()["title"] == "table"
+    assert client.get("/corpus").json()["set_aside"]["unstorable"] == 1
 
 
 @pytest.mark.parametrize(

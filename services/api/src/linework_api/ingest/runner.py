@@ -13,6 +13,7 @@ import obstore
 import structlog
 from obstore.store import ObjectStore
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DataError, StatementError
 from sqlalchemy.orm import Session
 
 from linework_api.ingest import sources, writer
@@ -68,6 +69,13 @@ def _originals(
 
 
 Item = Pending | Rejected | Passed | PackageRead
+Ready = Prepared | Rejected | Passed | PackageRead
+
+
+def _is_in_the_data(error: Exception) -> bool:
+    """Whether the database refuses what was to be written (a NUL, half a surrogate pair), rather than being away."""
+    cause = getattr(error, "orig", None)
+    return isinstance(error, UnicodeError | DataError) or isinstance(cause, UnicodeError)
 
 
 class Ingest:
@@ -155,8 +163,31 @@ class Ingest:
         return prepared
 
     def _write(self, source: Source, batch: list[Item], *, total: int | None = None) -> None:
-        """One transaction for a batch: versions, what was set aside, packages read, and the job's progress."""
+        """Write a batch. If the database refuses it for what is in it, its records are written one by one, and the
+        one that is to blame is set aside.
+        """
         ready = [self._prepare(item) if isinstance(item, Pending) else item for item in batch]
+        try:
+            self._write_together(source, ready, total)
+        except (StatementError, UnicodeError) as error:
+            if not _is_in_the_data(error):
+                raise
+            for item in ready:
+                self._write_alone(source, item)
+            self._write_together(source, [], total)
+
+    def _write_alone(self, source: Source, item: Ready) -> None:
+        try:
+            self._write_together(source, [item], None)
+        except (StatementError, UnicodeError) as error:
+            if not _is_in_the_data(error) or not isinstance(item, Prepared):
+                raise
+            cause = getattr(error, "orig", None) or error
+            refused = Rejected(item.record.id, "unstorable", f"The database refuses it: {cause}")
+            self._write_together(source, [refused], None)
+
+    def _write_together(self, source: Source, ready: list[Ready], total: int | None) -> None:
+        """One transaction: versions, what was set aside, packages read, and the job's progress."""
         outcome: Counter[str] = Counter()
         with self.run.transaction() as session:
             versions = [item for item in ready if isinstance(item, Prepared)]
