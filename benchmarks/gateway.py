@@ -1,6 +1,6 @@
 """What the gateway adds to its own SQL, and how much of the raw SQL's throughput it reaches.
 
-    python -m benchmarks.gateway [--rows 50000] [--requests 400] [--clients 8]
+    python -m benchmarks.gateway [--rows 50000] [--requests 400] [--clients 8] [--workers 2]
 
 A corpus of the search benchmark's recipe is loaded into a tuned Postgres, with patents and drawings. Requests are
 `GET /search?drawing=…&before=…&limit=10`, records written. The SQL of each is caught while the service answers it in
@@ -130,12 +130,13 @@ def db_settings(connection: psycopg.Connection) -> None:
 
 
 @contextmanager
-def gateway(url: str, folder: Path) -> Iterator[str]:
+def gateway(url: str, folder: Path, workers: int) -> Iterator[str]:
     environment = os.environ | {
         "DATABASE_URL": url, "REDIS_URL": f"unix://{folder}/none.sock", "EMBEDDER_URL": f"unix://{folder}/none.sock",
         "OBJECT_STORE_URL": (folder / "objects").as_uri(), "AUTH": "off", "LOG_LEVEL": "INFO",
     }  # fmt: skip
     command = [sys.executable, "-m", "uvicorn", "--factory", "linework_api.app:create_app", "--port", "8765"]
+    command += ["--workers", str(workers)]
     with (folder / "api.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     address = "http://127.0.0.1:8765"
@@ -200,6 +201,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--requests", type=int, default=400)
+    parser.add_argument("--workers", type=int, default=2, help="processes of the gateway")
     parser.add_argument("--clients", type=int, default=8)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lw-") as name, postgres.server(Path(name)) as url:
@@ -208,7 +210,7 @@ def main() -> None:
         pairs = zip(drawings[:100], cycle(cuts), strict=False)
         asked = [{"drawing": drawing, "before": cut, "limit": "10"} for drawing, cut in pairs]
         caught = catch_sql(url, asked)
-        with gateway(url, Path(name)) as address, httpx.Client(base_url=address) as client:
+        with gateway(url, Path(name), options.workers) as address, httpx.Client(base_url=address) as client:
             over_sql = percentiles(timed(sql_client(url, caught), caught, options.requests))
             over_http = percentiles(
                 timed(lambda params: client.get("/search", params=params).raise_for_status(), asked, options.requests)

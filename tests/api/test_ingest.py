@@ -1,7 +1,6 @@
 """From a package to rows: versions, corrections, withdrawals, and what is set aside."""
 
 import io
-import json
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +14,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from linework_api import worker
+from linework_api.ingest import runner as runner_of_ingest
+from linework_api.ingest.formats import read
 from linework_core.jobs import runner
+from linework_core.records import PatentRecord
 from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Package, Patent, SetAside, Sheet
 from linework_office import Design, package, plan, write_folder, write_package, write_weeks
 from tests.api.conftest import DIMENSION
@@ -240,21 +242,23 @@ def test_an_unreadable_source_fails_the_job_or_sets_it_aside_but_says_why(
 
 
 def test_a_text_that_the_database_refuses_costs_its_own_record_only(
-    load: Load, client: TestClient, session: Session, tmp_path: Path
+    load: Load, client: TestClient, monkeypatch: pytest.MonkeyPatch, designs: list[Design], tmp_path: Path
 ) -> None:
-    names = ["chair", "stool", "table"]
-    records = [
-        {"patentID": f"USD012345{n}-20190101", "figid": "1", "object": name, "keywords": [name + "\0" * (n == 1)]}
-        for n, name in enumerate(names)
-    ]
-    data_set = tmp_path / "records.json"
-    data_set.write_text(json.dumps(records))
-    job = load(data_set)
-    assert job["state"] == "succeeded", job
-    assert client.get("/patents/USD0123450").json()["title"] == "chair"
-    assert client.get("/patents/USD0123451").status_code == 404
-    assert client.get("/patents/USD0123452").json()["title"] == "table"
-    assert client.get("/corpus").json()["set_aside"]["unstorable"] == 1
+    def reader_that_lets_everything_through(*args: Any, **options: Any) -> Iterator[Any]:
+        refused = {f"{designs[1].id}": "a\0b", f"{designs[2].id}": "half of a pair \ud83e"}
+        for found in read(*args, **options):
+            yield replace(found, title=refused.get(found.id, found.title)) if isinstance(found, PatentRecord) else found
+
+    monkeypatch.setattr(runner_of_ingest, "read", reader_that_lets_everything_through)
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    for design in designs[:4]:
+        write_package(folder, design, size=SIZE)
+    job = load(folder)
+    assert (job["state"], job["progress"]) == ("succeeded", {"total": 4, "done": 2, "skipped": 0, "failed": 2})
+    statuses = [client.get(f"/patents/{design.id}").status_code for design in designs[:4]]
+    assert statuses == [200, 404, 404, 200]
+    assert client.get("/corpus").json()["set_aside"] == {"unstorable": 2}
 
 
 @pytest.mark.parametrize(
