@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -255,3 +256,13 @@ def test_figures_of_other_patents_are_no_candidates(client: TestClient, session:
     session.query(Figure).update({"caption": Figure.label})
     session.commit()
     assert len(client.get("/drawings/USD0000001-S_2").json()["candidates"]) == 1
+
+
+def test_the_api_pages_need_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert addresses
+    for address in addresses:
+        assert address.startswith("/"), address
+        assert client.get(address).status_code == 200, address

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
+from fastapi_offline import FastAPIOffline
 
 from linework_api import auth, health
 from linework_api.corpus.endpoints import router as corpus
@@ -31,7 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or get_settings()
     logs.configure("api", settings.log_level)
     auth.check_settings(settings)
-    app = FastAPI(
+    app = FastAPIOffline(  # its pages need no script from elsewhere: patent offices' networks are often closed
         title="Linework",
         version="0.1.0",
         description=DESCRIPTION,
