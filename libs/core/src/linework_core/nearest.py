@@ -59,10 +59,11 @@ def tune(engine: Engine) -> None:
 
 def cursor(connection: Connection) -> psycopg.Cursor[Any]:
     """A cursor in the connection's transaction that takes vectors as parameters and reads results in binary."""
-    driver: Any = connection.connection.driver_connection
-    opened: psycopg.Cursor[Any] = driver.cursor(binary=True)
-    opened.adapters.register_dumper(HalfVector, _HalfvecDumper)
-    return opened
+    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+    if not connection.info.get("takes_vectors"):
+        driver.adapters.register_dumper(HalfVector, _HalfvecDumper)
+        connection.info["takes_vectors"] = True
+    return driver.cursor(binary=True)
 
 
 def scan(

@@ -8,7 +8,8 @@ import argparse
 import datetime as dt
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -25,11 +26,11 @@ from linework_core.vector_index import Effort, Graph, Measured
 log = structlog.get_logger()
 Vectors = NDArray[np.float32]
 
-QUERIES = 40
+QUERIES = 100
 SHARES = (1.0, 0.5, 0.25)
 WANTED = {10: 0.995, 100: 0.985}  # recall, a little above what is promised: the sample is small
-LADDER = (40, 60, 80, 100, 130, 160, 200, 250, 300, 400, 500, 700, 1000)
-STRANGE = 0.35  # how far a query lies from a stored vector, along the difference of two others
+LADDER = (40, 50, 65, 80, 100, 125, 160, 200, 250, 300, 350, 400, 500, 600, 800, 1000)
+STRANGE = 0.5  # a query's distance from a stored vector, in no direction that others lie in
 
 
 def refresh(engine: Engine, encoder: Encoder) -> None:
@@ -64,22 +65,38 @@ def _stale(known: Measured | None, graphs: list[Graph]) -> bool:
 def measure(connection: Connection, encoder: Encoder, graphs: list[Graph]) -> Measured:
     """Time scans and graphs with queries that resemble the stored vectors and equal none."""
     leaf = encoders.partition(encoder)
-    trial = _Trial(connection, leaf, _queries(connection, leaf))
-    start, visit, compare = trial.scan_costs()
-    measured = [graph.model_copy(update={"efforts": trial.efforts(graph)}) for graph in graphs]
     rows = graphs[0].rows if graphs else 0
+    everywhere = _Trial(connection, leaf, _queries(connection, leaf, "true"))
+    start, visit, compare = everywhere.scan_costs()
+    measured = [_measure_graph(connection, leaf, graph, everywhere) for graph in graphs]
     return Measured(
         at=dt.datetime.now(dt.UTC), rows=rows, start_ms=start, visit_row_us=visit, compare_row_us=compare,
         graphs=measured,
     )  # fmt: skip
 
 
-def _queries(connection: Connection, leaf: str) -> Vectors:
-    """Stored vectors (QUERIES, d), each moved along the difference of two others: near the rest, and new."""
-    drawn = connection.scalars(text(f"SELECT vector::real[] FROM {leaf} ORDER BY random() LIMIT {3 * QUERIES}"))
-    some, one, other = np.array_split(np.asarray(drawn.all(), np.float32), 3)
-    moved = some + STRANGE * _unit(one - other[: len(one)])
-    return _unit(moved)
+def _measure_graph(connection: Connection, leaf: str, graph: Graph, everywhere: "_Trial") -> Graph:
+    """A graph of a class is measured with queries at home in the class, and remembers what that means."""
+    if graph.locarno is None:
+        return graph.model_copy(update={"efforts": everywhere.efforts(graph)})
+    queries = _queries(connection, leaf, graph.condition)
+    centre = connection.scalar(text(f"SELECT avg(vector)::real[] FROM {leaf} WHERE {graph.condition}"))
+    unit = _unit(np.asarray([centre], np.float32))[0]
+    return graph.model_copy(
+        update={
+            "efforts": _Trial(connection, leaf, queries).efforts(graph),
+            "centre": [round(float(value), 5) for value in unit],
+            "reach": float((queries @ unit).min()),
+        }
+    )
+
+
+def _queries(connection: Connection, leaf: str, which: str) -> Vectors:
+    """Stored vectors (QUERIES, d), each moved in a direction of its own: near the rest, and new."""
+    sample = f"SELECT vector::real[] FROM {leaf} WHERE {which} ORDER BY random() LIMIT {QUERIES}"
+    drawn = np.asarray(connection.scalars(text(sample)).all(), np.float32)
+    noise = np.random.default_rng(QUERIES).standard_normal(drawn.shape, np.float32)
+    return _unit(drawn + STRANGE * _unit(noise))
 
 
 def _unit(vectors: Vectors) -> Vectors:
@@ -94,7 +111,7 @@ class _Trial:
     def __init__(self, connection: Connection, leaf: str, queries: Vectors) -> None:
         self._cursor = nearest.cursor(connection)
         self._leaf = leaf
-        self._queries = queries
+        self._queries = [query[None] for query in queries]
 
     def scan_costs(self) -> tuple[float, float, float]:
         """Milliseconds to start, microseconds a row visited, and a row compared, from scans of the oldest rows."""
@@ -111,40 +128,34 @@ class _Trial:
         found = self._cursor.execute(day, [rows]).fetchone()
         where, params = ("granted < %(day)s", {"day": found[0]}) if found else ("granted IS NOT NULL", {})
         counted = self._cursor.execute(f"SELECT count(*) FROM {self._leaf} WHERE {where}", params).fetchone()
-        where = f"{where} AND {which}"
-        times = [_timed(partial(nearest.scan, self._cursor, self._leaf, q, 10, where, params)) for q in self._each()]
-        return (counted or [0])[0], _typical(ms for _, ms in times)
+        scan = partial(nearest.scan, self._cursor, self._leaf, k=10, where=f"{where} AND {which}", params=params)
+        return (counted or [0])[0], _typical(_timed(partial(scan, query))[1] for query in self._queries)
 
     def efforts(self, graph: Graph) -> list[Effort]:
-        """The least ef that finds what is wanted, for each k and share."""
-        efforts = []
+        """The least ef of the ladder that finds what is wanted, for each k and share."""
+        found: list[Effort] = []
         for share in SHARES:
             inside = f"(hashtext(patent_id) & 1023) < {int(share * 1024)}"
             where = f"{graph.condition} AND {inside}" if graph.condition else inside
-            truth = [nearest.scan(self._cursor, self._leaf, q, max(WANTED), where) for q in self._each()]
-            for k, wanted in WANTED.items():
-                efforts.append(self._least_effort(graph, inside, truth, k, share, wanted))
-        return efforts
+            truth = [nearest.scan(self._cursor, self._leaf, query, max(WANTED), where) for query in self._queries]
+            for k in WANTED:
+                found.append(self._least_effort(graph, inside, [true[:k] for true in truth], k, share))
+        return sorted(found, key=lambda effort: (effort.k, -effort.share))
 
-    def _least_effort(
-        self, graph: Graph, inside: str, truth: list[list[Near]], k: int, share: float, wanted: float
-    ) -> Effort:
-        tried = None
-        for ef in LADDER:
-            walks = [self._walk(graph, inside, q, k, ef) for q in self._each()]
-            recall = statistics.mean(_recall(found, true[:k]) for (found, _), true in zip(walks, truth, strict=True))
-            tried = Effort(k=k, share=share, ef=ef, ms=_typical(ms for _, ms in walks), recall=recall)
-            if recall >= wanted:
-                break
-        assert tried is not None
-        return tried
+    def _least_effort(self, graph: Graph, inside: str, truth: list[list[Near]], k: int, share: float) -> Effort:
+        tried: dict[int, Effort] = {}
 
-    def _walk(self, graph: Graph, inside: str, query: Vectors, k: int, ef: int) -> tuple[list[Near], float]:
-        walk = partial(nearest.walk, self._cursor, self._leaf, query, k, inside, region=graph.condition, ef=ef)
-        return _timed(walk)
+        def reaches(ef: int) -> bool:
+            walk = partial(nearest.walk, self._cursor, self._leaf, k=k, where=inside, region=graph.condition, ef=ef)
+            walks = [_timed(partial(walk, query)) for query in self._queries]
+            recall = statistics.fmean(_recall(near, true) for (near, _), true in zip(walks, truth, strict=True))
+            tried[ef] = Effort(k=k, share=share, ef=ef, ms=_typical(ms for _, ms in walks), recall=recall)
+            return recall >= WANTED[k]
 
-    def _each(self) -> Iterator[Vectors]:
-        return (query[None] for query in self._queries)
+        least = bisect_left(LADDER[:-1], True, key=reaches)  # the last is taken where none suffices
+        if LADDER[least] not in tried:
+            reaches(LADDER[least])
+        return tried[LADDER[least]]
 
 
 def _timed(search: Callable[[], list[Near]]) -> tuple[list[Near], float]:

@@ -28,7 +28,8 @@ log = structlog.get_logger()
 
 M = 24
 EF_CONSTRUCTION = 128
-SCANNED_ROWS = 15_000  # fewer are compared about as fast as a graph is walked (docs/benchmarks/search.md)
+SCANNED_ROWS = 5_000  # fewer are compared about as fast as a graph is walked (docs/benchmarks/search.md)
+CLASS_ROWS = 15_000  # a class has its own graph from here on
 COVERED_ROWS = 2_000  # fewer are read from the table as quickly
 PATIENCE = "5min"  # for transactions that began before an index was made; it becomes valid when they are over
 WIDEST = 1_100  # dimensions at which a row with the longest ids still fits into an entry of a B-tree (2,704 bytes)
@@ -53,7 +54,9 @@ class Graph(BaseModel):
     before: dt.date | None = None
     locarno: str | None = None
     rows: int
-    efforts: list[Effort] = []
+    efforts: list[Effort] = []  # by k, then by ever smaller shares
+    centre: list[float] | None = None  # of a class: the mean of its vectors, as a unit vector …
+    reach: float = -1.0  # … and the cosine with it that a query has at least, if what was measured is to hold for it
 
     @property
     def condition(self) -> str:
@@ -149,7 +152,7 @@ def wanted_graphs(connection: Connection, leaf: str) -> list[Graph]:
     classes = text(
         f"SELECT locarno, count(*) FROM {leaf} WHERE locarno IS NOT NULL GROUP BY 1 HAVING count(*) >= :least"
     )
-    for locarno, number in connection.execute(classes, {"least": SCANNED_ROWS}):
+    for locarno, number in connection.execute(classes, {"least": CLASS_ROWS}):
         if number < _ALIKE[1] * rows and _PLAIN.fullmatch(locarno):
             digest = hashlib.sha256(locarno.encode()).hexdigest()[:12]
             graphs.append(Graph(index=f"{leaf}_graph_class_{digest}", locarno=locarno, rows=number))

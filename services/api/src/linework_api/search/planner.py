@@ -11,16 +11,19 @@ the cheaper way is taken. A wrong estimate costs time and never hits: a walk tha
 scan.
 
 A filter by class is different. Vectors lie close together by class, so a walk that starts far from the class asked for
-meets none of it. `auto` walks under such a filter only in a graph of that very class, and scans otherwise.
+meets none of it. `auto` walks under such a filter only in a graph of that very class, and only for a query that lies
+as near to the class's centre as its own members do: from afar they all look alike, and a walk finds the wrong ones.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from linework_api.search.schemas import Mode
 from linework_api.search.scope import Scope
 from linework_api.search.statistics import Statistics
+from linework_api.search.target import Vectors
 from linework_core.vector_index import Effort, Graph, Measured
 
 MOST_EF = 1000  # pgvector allows no more; beyond it the walk is continued in rounds
@@ -51,14 +54,20 @@ class Plan:
         }
 
 
-def choose(measured: Measured | None, rows: Statistics, scope: Scope, vectors: int, k: int, mode: Mode) -> Plan:
+def choose(measured: Measured | None, rows: Statistics, scope: Scope, vectors: Vectors, k: int, mode: Mode) -> Plan:
     """The cheapest way that the mode allows. Without measurements, or without graphs, that is a scan."""
-    scan = _scan(measured, rows, scope, vectors)
-    walks = [] if measured is None or mode == "exact" else list(_walks(measured, rows, scope, vectors, k, mode, scan))
-    ways = [scan, *walks] if mode != "approximate" or not walks else walks
-    best = min(ways, key=lambda way: way.ms)
+    scan = _scan(measured, rows, scope, len(vectors))
+    if measured is None or mode == "exact":
+        return scan
+    graphs = [graph for graph in measured.graphs if graph.efforts and _holds(graph, scope)]
+    if mode == "auto":
+        graphs = [graph for graph in graphs if _promises(graph, scope, vectors)]
+    if mode == "auto" and scan.ms <= min((graph.efforts[0].ms for graph in graphs), default=scan.ms):
+        return scan  # no walk, not even for few hits without a filter, takes so little
+    walks = [_walk(graph, measured, rows, scan, len(vectors), k) for graph in graphs]
+    ways = walks if walks and mode == "approximate" else [scan, *walks]
     weighed = tuple((way.graph.index if way.graph else "scan", way.ms) for way in (scan, *walks))
-    return Plan(best.passing, best.ms, best.graph, best.ef, best.most, weighed)
+    return replace(min(ways, key=lambda way: way.ms), weighed=weighed)
 
 
 def _scan(measured: Measured | None, rows: Statistics, scope: Scope, vectors: int) -> Plan:
@@ -69,19 +78,13 @@ def _scan(measured: Measured | None, rows: Statistics, scope: Scope, vectors: in
     return Plan(round(passing), measured.start_ms + us / 1_000)
 
 
-def _walks(
-    measured: Measured, rows: Statistics, scope: Scope, vectors: int, k: int, mode: Mode, scan: Plan
-) -> Iterator[Plan]:
-    for graph in measured.graphs:
-        if not graph.efforts or not _holds(graph, scope):
-            continue
-        if mode == "auto" and not _is_even(graph, scope):
-            continue
-        share = min(max(scan.passing, 1) / (graph.rows * rows.rows / measured.rows), 1.0)
-        effort = _effort(graph.efforts, k, share)
-        ms = effort.ms * vectors
-        given_up = max(round(scan.ms / (effort.ms / effort.ef)), round(4 * k / share), effort.ef)
-        yield Plan(scan.passing, ms, graph, min(effort.ef, MOST_EF), given_up)
+def _walk(graph: Graph, measured: Measured, rows: Statistics, scan: Plan, vectors: int, k: int) -> Plan:
+    grown = rows.rows / max(measured.rows, 1)
+    share = min(max(scan.passing, 1) / (graph.rows * grown), 1.0)
+    ef, ms = _effort(graph.efforts, k, share)
+    # A walk that has cost as much as a scan is given up for one; but the k it wants must have a chance to come by
+    most = max(round(ef * scan.ms / ms), round(4 * k / share), ef)
+    return Plan(scan.passing, ms * vectors, graph, min(ef, MOST_EF), most)
 
 
 def _holds(graph: Graph, scope: Scope) -> bool:
@@ -91,16 +94,26 @@ def _holds(graph: Graph, scope: Scope) -> bool:
     return graph.locarno is None or scope.locarno == (graph.locarno,)
 
 
-def _is_even(graph: Graph, scope: Scope) -> bool:
-    """True if the filters, within the graph's region, leave out near and far alike."""
-    return scope.locarno in ((), (graph.locarno,)) and scope.within is None
+def _promises(graph: Graph, scope: Scope, vectors: Vectors) -> bool:
+    """True if the measured recall holds: the filters leave out near and far alike, and the query is at home here."""
+    if scope.within is not None or scope.locarno not in ((), (graph.locarno,)):
+        return False
+    return graph.centre is None or bool((vectors @ np.asarray(graph.centre, np.float32)).min() >= graph.reach)
 
 
-def _effort(efforts: list[Effort], k: int, share: float) -> Effort:
-    """The measured effort for at least k out of at most this share, stretched where it was not measured."""
-    enough = min((effort.k for effort in efforts if effort.k >= k), default=max(effort.k for effort in efforts))
-    fitting = [effort for effort in efforts if effort.k == enough]
-    narrow = [effort for effort in fitting if effort.share <= share]
-    nearest = max(narrow, key=lambda e: e.share) if narrow else min(fitting, key=lambda e: e.share)
-    stretch = max(k / nearest.k, 1.0) * max(nearest.share / share, 1.0)
-    return nearest.model_copy(update={"ef": round(nearest.ef * stretch), "ms": nearest.ms * stretch})
+def _effort(efforts: list[Effort], k: int, share: float) -> tuple[int, float]:
+    """The ef that it takes, and its milliseconds: between those measured, and stretched beyond them."""
+    depths = sorted({effort.k for effort in efforts})
+    at = [_at_share([effort for effort in efforts if effort.k == depth], share) for depth in depths]
+    stretch = max(k / depths[-1], 1.0)
+    ef, ms = (float(np.interp(k, depths, values)) * stretch for values in zip(*at, strict=True))
+    return max(round(ef), 1), ms
+
+
+def _at_share(efforts: list[Effort], share: float) -> tuple[float, float]:
+    """Effort grows with how many are met for one that passes, 1/share."""
+    met = [1.0 / effort.share for effort in efforts]
+    stretch = max(1.0 / share / met[-1], 1.0)
+    ef = float(np.interp(1.0 / share, met, [effort.ef for effort in efforts])) * stretch
+    ms = float(np.interp(1.0 / share, met, [effort.ms for effort in efforts])) * stretch
+    return ef, ms

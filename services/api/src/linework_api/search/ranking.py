@@ -1,9 +1,10 @@
 """The nearest drawings within a scope, by the way that the planner chose."""
 
-import threading
 import time
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from linework_api.search import planner, statistics
@@ -45,7 +46,7 @@ def rank(session: Session, encoder: Encoder, vectors: Vectors, scope: Scope, k: 
     A walk that finds fewer than k is followed by a scan, so never fewer are returned than there are.
     """
     measured, rows = _known(session, encoder)
-    plan = planner.choose(measured, rows, scope, len(vectors), k, mode)
+    plan = planner.choose(measured, rows, scope, vectors, k, mode)
     cursor, leaf = nearest.cursor(session.connection()), encoders.partition(encoder)
     where, params = scope.sql(leaf), scope.params()
     if plan.graph is not None:
@@ -71,19 +72,16 @@ class _Knowledge:
     at: float
 
 
-_knowledge: dict[tuple[str, int], _Knowledge] = {}
-_lock = threading.Lock()
+_knowledge: WeakKeyDictionary[Engine, dict[int, _Knowledge]] = WeakKeyDictionary()
 
 
 def _known(session: Session, encoder: Encoder) -> tuple[Measured | None, Statistics]:
     """Costs and statistics, read anew now and then: they are for choosing a way, never for what is found."""
     connection = session.connection()
-    key = (str(connection.engine.url), encoder.number)
-    with _lock:
-        known = _knowledge.get(key)
+    of_engine = _knowledge.setdefault(connection.engine, {})
+    known = of_engine.get(encoder.number)
     if known is None or time.monotonic() - known.at > KNOWN_FOR_S:
         measured = vector_costs.load(connection, encoder)
         known = _Knowledge(measured, statistics.load(session, encoders.partition(encoder)), time.monotonic())
-        with _lock:
-            _knowledge[key] = known
+        of_engine[encoder.number] = known
     return known.measured, known.rows

@@ -2,6 +2,8 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -9,7 +11,7 @@ from sqlalchemy.orm import Session
 from linework_api.search.scope import Scope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column:
     """One column: how often its commonest values occur, and quantiles of the rest."""
 
@@ -18,20 +20,30 @@ class Column:
     common: dict[str, float] = field(default_factory=dict)
     quantiles: list[str] = field(default_factory=list)  # ISO dates sort as text
 
+    @cached_property
+    def rest(self) -> float:
+        """The share of the values that are not common."""
+        return max(1.0 - self.null_share - sum(self.common.values()), 0.0)
+
+    @cached_property
+    def in_order(self) -> tuple[list[str], list[float]]:
+        """The common values, sorted, and the share of all that lie before each."""
+        values = sorted(self.common)
+        return values, [0.0, *accumulate(self.common[value] for value in values)]
+
     def below(self, bound: str) -> float:
         """The share of all rows whose value is less than `bound`."""
-        rest = max(1.0 - self.null_share - sum(self.common.values()), 0.0)
+        values, before = self.in_order
         steps = max(len(self.quantiles) - 1, 1)
-        within = min(bisect_left(self.quantiles, bound) / steps, 1.0) if self.quantiles else 0.0
-        return sum(share for value, share in self.common.items() if value < bound) + rest * within
+        return before[bisect_left(values, bound)] + self.rest * min(bisect_left(self.quantiles, bound) / steps, 1.0)
 
     def equal(self, value: str) -> float:
-        rest = max(1.0 - self.null_share - sum(self.common.values()), 0.0)
-        return self.common.get(value, rest / max(self.distinct - len(self.common), 1.0))
+        return self.common.get(value, self.rest / max(self.distinct - len(self.common), 1.0))
 
     def of_class(self, wanted: str) -> float:
         """The share of a class with its subclasses, as far as they are common."""
-        beneath = sum(share for value, share in self.common.items() if value.startswith(f"{wanted}-"))
+        values, before = self.in_order
+        beneath = before[bisect_left(values, f"{wanted}.")] - before[bisect_left(values, f"{wanted}-")]
         return self.equal(wanted) + beneath
 
 
