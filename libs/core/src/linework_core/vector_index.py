@@ -92,6 +92,8 @@ def build(engine: Engine, encoder: Encoder) -> list[Graph]:
         wanted = covering(encoder, leaf) if _rows(connection, leaf) >= COVERED_ROWS else {}
         changed = _make(connection, leaf, wanted | {graph.index: _graph_sql(graph, encoder, leaf) for graph in graphs})
         changed |= _drop_others(connection, leaf, graphs)
+        if f"{leaf}_by_date" in _standing(connection, leaf):
+            connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {leaf}_granted_idx"))  # of an empty leaf
         if changed:  # a covering index is read without its table only where vacuum has seen the rows
             connection.execute(text(f"VACUUM (ANALYZE) {leaf}"))
         standing = _standing(connection, leaf)

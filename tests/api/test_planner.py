@@ -1,0 +1,297 @@
+"""The planner and the two ways of ranking: what they promise holds under any corpus and filter."""
+
+import datetime as dt
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from linework_api.search import planner, ranking
+from linework_api.search.ranking import Ranked
+from linework_api.search.scope import Scope
+from linework_api.search.statistics import Column, Statistics
+from linework_core import nearest, vector_costs, vector_index
+from linework_core.corpus import close_patent, current_snapshot, next_snapshot, open_patent
+from linework_core.db import session_factory
+from linework_core.tables import Embedding, Encoder
+from linework_core.vector_index import Effort, Graph, Measured
+from tests.api.conftest import Design, load, unit, wipe
+
+CLASSES = ("14-02", "14-03", "14", "02-14", None)
+FIRST = dt.date(2001, 1, 2)
+MODES = ("auto", "exact", "approximate")
+quick = settings(
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+def day(week: int) -> dt.date:
+    return FIRST + dt.timedelta(weeks=week)
+
+
+def query(seed: int) -> Any:
+    return np.asarray([unit(seed)], np.float32)
+
+
+def ids(ranked: Ranked) -> list[str]:
+    return [found.drawing_id for found in ranked.found]
+
+
+designs = st.lists(
+    st.builds(
+        lambda seeds, week, locarno: (
+            tuple(unit(seed) for seed in seeds),
+            None if week is None else day(week),
+            locarno,
+        ),
+        st.lists(st.integers(0, 9), min_size=1, max_size=3),  # few vectors, so that many distances are equal
+        st.none() | st.integers(0, 20),
+        st.sampled_from(CLASSES),
+    ),
+    max_size=8,
+)
+scopes = st.builds(
+    lambda before, after, basis, locarno, without: {
+        "before": None if before is None else day(before),
+        "after": None if after is None else day(after),
+        "date_basis": basis,
+        "locarno": tuple(locarno),
+        "without": frozenset(f"USD{number:07d}" for number in without),
+    },
+    before=st.none() | st.integers(0, 21),
+    after=st.none() | st.integers(0, 21),
+    basis=st.sampled_from(["granted", "filed"]),
+    locarno=st.lists(st.sampled_from(["14", "14-02", "02", "02-14"]), max_size=2),
+    without=st.lists(st.integers(1, 14), max_size=2),
+)
+
+
+def by_numpy(session: Session, encoder: Encoder, scope: Scope, vectors: Any) -> list[tuple[float, str]]:
+    """Distance and drawing id of all that pass, in order: filtered and compared without SQL."""
+    found = []
+    for row in session.scalars(select(Embedding).where(Embedding.encoder == encoder.number)):
+        date, locarno = getattr(row, scope.date_basis), row.locarno or ""
+        late = scope.before is not None and (date is None or date >= scope.before)
+        early = scope.after is not None and (date is None or date < scope.after)
+        other = scope.locarno and not any(locarno == one or locarno.startswith(f"{one}-") for one in scope.locarno)
+        gone = row.added_in > scope.snapshot or (row.removed_in is not None and row.removed_in <= scope.snapshot)
+        if not (late or early or other or gone or row.patent_id in scope.without):
+            stored = np.asarray(row.vector, np.float64)
+            asked = np.asarray(vectors, np.float16).astype(np.float64)
+            cosines = asked @ stored / np.linalg.norm(asked, axis=1) / np.linalg.norm(stored)
+            found.append((round(1.0 - float(cosines.max()), 6), row.drawing_id))
+    return sorted(found)
+
+
+@quick
+@given(corpus=designs, filters=scopes, k=st.integers(1, 12), seeds=st.lists(st.integers(0, 12), min_size=1, max_size=3))
+def test_an_exact_ranking_is_that_of_numpy_and_ties_come_by_drawing_id(
+    empty_corpus: Session, encoder: Encoder, corpus: Any, filters: Any, k: int, seeds: list[int]
+) -> None:
+    wipe(empty_corpus)
+    made = [Design(f"USD{n:07d}", v, granted=d, filed=d, locarno=c) for n, (v, d, c) in enumerate(corpus, start=1)]
+    scope = Scope(load(empty_corpus, encoder, made), **filters)
+    vectors = np.concatenate([query(seed) for seed in seeds])
+    ranked = ranking.rank(empty_corpus, encoder, vectors, scope, k, mode="exact")
+    truth = by_numpy(empty_corpus, encoder, scope, vectors)[:k]
+    assert ids(ranked) == [drawing_id for _, drawing_id in truth]
+    assert [found.score for found in ranked.found] == pytest.approx([1.0 - near for near, _ in truth], abs=1e-5)
+    assert ranked.exact
+
+
+@pytest.fixture
+def indexed(engine: Engine, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> int:
+    """400 drawings under graphs, as a large corpus has them; returns the snapshot."""
+    for name, value in (("SCANNED_ROWS", 60), ("COVERED_ROWS", 60), ("CLASS_ROWS", 60)):
+        monkeypatch.setattr(vector_index, name, value)
+    monkeypatch.setattr(vector_costs, "QUERIES", 10)
+    snapshot = load(session, encoder, [design(number) for number in range(200)])
+    session.commit()
+    vector_costs.refresh(engine, encoder)
+    nearest.tune(engine)
+    return snapshot
+
+
+def design(number: int) -> Design:
+    """Two views of a design; four in five of one class; dates in no order."""
+    locarno = "02-14" if number % 5 == 0 else "14-02"
+    vectors = [unit(2 * number), unit(2 * number + 1)]
+    return Design(f"USD{number:07d}", vectors, granted=day(37 * number % 101), filed=None, locarno=locarno)
+
+
+@quick
+@given(filters=scopes, k=st.integers(1, 500), seed=st.integers(1000, 1100), mode=st.sampled_from(MODES))
+def test_no_mode_returns_fewer_than_there_are(
+    indexed: int, session: Session, encoder: Encoder, filters: Any, k: int, seed: int, mode: Any
+) -> None:
+    scope = Scope(indexed, **filters)
+    ranked = ranking.rank(session, encoder, query(seed), scope, k, mode=mode)
+    truth = by_numpy(session, encoder, scope, query(seed))
+    assert len(ranked.found) == min(k, len(truth))
+    assert set(ids(ranked)) <= {drawing_id for _, drawing_id in truth}
+    assert [(-found.score, found.drawing_id) for found in ranked.found] == sorted(
+        (-found.score, found.drawing_id) for found in ranked.found
+    )
+    if ranked.exact:
+        assert ids(ranked) == [drawing_id for _, drawing_id in truth[:k]]
+
+
+def test_a_walk_finds_nearly_all_and_uses_the_graph_of_the_region(
+    indexed: int, session: Session, encoder: Encoder
+) -> None:
+    scope = Scope(indexed, before=day(45))
+    found = wanted = 0
+    for seed in range(1000, 1020):
+        ranked = ranking.rank(session, encoder, query(seed), scope, 10, mode="approximate")
+        truth = {drawing_id for _, drawing_id in by_numpy(session, encoder, scope, query(seed))[:10]}
+        found, wanted = found + len(truth & set(ids(ranked))), wanted + len(truth)
+        assert not ranked.exact
+        assert ranked.plan.graph is not None
+        assert ranked.plan.graph.before is not None
+    assert found / wanted >= 0.99
+    assert scans(session, ranked.plan.graph.index) == 20
+
+
+def test_a_scan_reads_the_index_by_date_or_by_class(indexed: int, session: Session, encoder: Encoder) -> None:
+    session.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"))  # so small is the table
+    ranking.rank(session, encoder, query(1), Scope(indexed, before=day(3)), 10, mode="exact")
+    assert scans(session, "embeddings_1_by_date") > 0
+    ranking.rank(session, encoder, query(1), Scope(indexed, before=day(50), locarno=("02-14",)), 10, mode="exact")
+    assert scans(session, "embeddings_1_by_class") > 0
+
+
+def scans(session: Session, index: str) -> int:
+    """How often this transaction has read an index."""
+    return int(
+        session.scalar(text("SELECT pg_stat_get_xact_numscans(cast(:index AS regclass))"), {"index": index}) or 0
+    )
+
+
+def test_nothing_of_a_walk_stays_behind_in_the_transaction(indexed: int, session: Session, encoder: Encoder) -> None:
+    names = ("enable_sort", "hnsw.ef_search", "hnsw.max_scan_tuples")
+    ranking.rank(session, encoder, query(1), Scope(indexed), 10, mode="approximate")
+    settled = [session.scalar(text("SELECT current_setting(:name)"), {"name": name}) for name in names]
+    assert settled == ["on", "40", "20000"]
+
+
+def test_answers_stay_right_while_others_insert_and_withdraw(
+    indexed: int, engine: Engine, session: Session, encoder: Encoder
+) -> None:
+    session.expunge(encoder)  # it goes between threads
+    stop, failures = threading.Event(), list[BaseException]()
+
+    def change() -> None:
+        number = 1000
+        try:
+            with session_factory(engine)() as other:
+                while not stop.is_set():
+                    load(other, encoder, [design(number), design(number + 1)])
+                    patent = open_patent(other, f"USD{number - 1000:07d}")
+                    if patent is not None:
+                        close_patent(other, patent, next_snapshot(other))
+                    other.commit()
+                    number += 2
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        answers = []
+        for seed in range(1000, 1040):
+            snapshot = current_snapshot(session)
+            mode = MODES[seed % 3]
+            scope = Scope(snapshot, before=day(60) if seed % 2 else None)
+            answers.append((seed, scope, ranking.rank(session, encoder, query(seed), scope, 15, mode=mode)))
+            session.rollback()
+    finally:
+        stop.set()
+        thread.join()
+    assert not failures
+    assert answers[-1][1].snapshot > indexed
+    for seed, scope, ranked in answers:
+        truth = by_numpy(session, encoder, scope, query(seed))
+        assert len(ranked.found) == min(15, len(truth))
+        assert set(ids(ranked)) <= {drawing_id for _, drawing_id in truth}
+        if ranked.exact:
+            assert ids(ranked) == [drawing_id for _, drawing_id in truth[:15]]
+
+
+# ---- the choice itself, on numbers that are given
+
+ROWS = 200_000
+DATES = [day(week).isoformat() for week in range(1001)]
+OF_DATES, OF_CLASSES = Column(quantiles=DATES), Column(common={"14-02": 0.1, "02": 0.001})
+STATISTICS = Statistics(ROWS, {"granted": OF_DATES, "filed": OF_DATES, "locarno": OF_CLASSES})
+EFFORTS = [Effort(k=k, share=share, ef=ef, ms=ef / 60, recall=1.0) for k, share, ef in (
+    (10, 1.0, 150), (10, 0.5, 200), (10, 0.25, 400), (100, 1.0, 300), (100, 0.5, 600), (100, 0.25, 900))]  # fmt: skip
+ALL = Graph(index="all", rows=ROWS, efforts=EFFORTS)
+HALF = Graph(index="half", before=day(500), rows=ROWS // 2, efforts=EFFORTS)
+CLASS = Graph(
+    index="class", locarno="14-02", rows=ROWS // 10, efforts=EFFORTS, centre=[1.0] + [0.0] * 7, reach=0.5
+)  # fmt: skip
+MEASURED = Measured(
+    at=dt.datetime.now(dt.UTC), rows=ROWS, start_ms=0.1, visit_row_us=0.1, compare_row_us=0.2, graphs=[ALL, HALF, CLASS]
+)
+NEAR = np.asarray([[1.0] + [0.0] * 7], np.float32)
+
+
+def choice(k: int = 10, mode: Any = "auto", vectors: Any = NEAR, **filters: Any) -> str:
+    plan = planner.choose(MEASURED, STATISTICS, Scope(1, **filters), vectors, k, mode)
+    return plan.graph.index if plan.graph else "scan"
+
+
+def test_few_rows_are_scanned_and_many_are_walked() -> None:
+    assert choice(before=day(5)) == "scan"
+    assert choice(before=day(990)) == "all"
+    assert choice() == "all"
+    assert choice(mode="exact") == "scan"
+
+
+def test_the_smallest_graph_that_holds_the_answer_is_walked() -> None:
+    assert choice(before=day(400)) == "half"
+    assert choice(before=day(501)) == "all"
+    assert choice(before=day(400), date_basis="filed") == "all"
+
+
+def test_under_a_filter_by_class_only_a_graph_of_the_class_is_trusted_and_only_near_it() -> None:
+    assert choice(locarno=("14-02",)) == "class"
+    assert choice(locarno=("14-02",), vectors=-NEAR) == "scan"
+    assert choice(locarno=("14",)) == "scan"
+    assert choice(locarno=("14",), mode="approximate") == "all"
+    assert choice(locarno=("02",)) == "scan"
+
+
+def test_effort_follows_depth_and_selectivity() -> None:
+    def ef(k: int, **filters: Any) -> int:
+        return planner.choose(MEASURED, STATISTICS, Scope(1, **filters), NEAR, k, "approximate").ef
+
+    assert ef(10) == 150
+    assert ef(10) < ef(50) < ef(100)
+    assert ef(10, before=day(750)) < ef(10, before=day(600))
+
+
+def test_nothing_measured_means_a_scan() -> None:
+    assert planner.choose(None, Statistics(0, {}), Scope(1), NEAR, 10, "approximate").graph is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.sampled_from(CLASSES)), min_size=1), st.integers(0, 300))
+def test_common_values_give_exact_shares(rows: list[tuple[int, str | None]], bound: int) -> None:
+    def column(values: list[Any]) -> Column:
+        known = [value for value in values if value is not None]
+        return Column(
+            null_share=1 - len(known) / len(values), distinct=len(set(known)) or 1,
+            common={value: known.count(value) / len(values) for value in known},
+        )  # fmt: skip
+
+    dates, classes = [day(week).isoformat() for week, _ in rows], [locarno for _, locarno in rows]
+    statistics = Statistics(len(rows), {"granted": column(dates), "locarno": column(classes)})
+    earlier = sum(week < bound for week, _ in rows)
+    assert statistics.passing(Scope(1, before=day(bound))) == pytest.approx(earlier)
+    of_class = sum(locarno is not None and (locarno + "-").startswith("14-") for locarno in classes)
+    assert statistics.passing(Scope(1, locarno=("14",))) == pytest.approx(of_class)
