@@ -31,6 +31,7 @@ QUERIES = 150
 SHARES = (1.0, 0.5, 0.25)
 WANTED = {10: 0.99, 100: 0.98}  # recall, to be reached less one standard error, for a sample may be lucky
 LADDER = (40, 50, 65, 80, 100, 125, 160, 200, 250, 300, 350, 400, 500, 600, 800, 1000)
+OUT_OF_REACH = 2 * LADDER[-1]
 STRANGE = 0.5  # a query's distance from a stored vector, in no direction that others lie in
 
 
@@ -154,9 +155,9 @@ class _Trial:
             tried[ef] = Effort(k=k, share=share, ef=ef, ms=_typical(ms for _, ms in walks), recall=recall)
             return recall - error >= WANTED[k]
 
-        least = bisect_left(LADDER[:-1], True, key=reaches)  # the last is taken where none suffices
-        if LADDER[least] not in tried:
-            reaches(LADDER[least])
+        least = bisect_left(LADDER, True, key=reaches)
+        if least == len(LADDER):
+            return tried[LADDER[-1]].model_copy(update={"ef": OUT_OF_REACH})
         return tried[LADDER[least]]
 
 

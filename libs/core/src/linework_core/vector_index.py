@@ -38,7 +38,10 @@ _ALIKE = (0.35, 0.75)  # an old graph serves as the 'older half' while its share
 
 
 class Effort(BaseModel):
-    """For the k nearest among a `share` of a graph's rows: the ef that reaches the recall wanted, and its time."""
+    """For the k nearest among a `share` of a graph's rows: the ef that reaches the recall wanted, and its time.
+
+    An ef above 1,000, which is none, says that no ef reached it.
+    """
 
     k: int
     share: float

@@ -15,6 +15,7 @@ meets none of it. `auto` walks under such a filter only in a graph of that very 
 as near to the class's centre as its own members do: from afar they all look alike, and a walk finds the wrong ones.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +27,7 @@ from linework_api.search.statistics import Statistics
 from linework_api.search.target import Vectors
 from linework_core.vector_index import Effort, Graph, Measured
 
-MOST_EF = 1000  # pgvector allows no more; beyond it the walk is continued in rounds
+MOST_EF = 1000  # pgvector allows no more, and a walk that would need it keeps no promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Plan:
     ef: int = 0
     most: int = 0  # rows after which a walk is given up
     weighed: tuple[tuple[str, float], ...] = ()  # the ways by name, with their estimated milliseconds
+    kept: bool = True  # the recall that is promised can be had
     fell_short: bool = False  # the walk found too little, and a scan followed
 
     def as_json(self) -> dict[str, Any]:
@@ -59,12 +61,14 @@ def choose(measured: Measured | None, rows: Statistics, scope: Scope, vectors: V
     scan = _scan(measured, rows, scope, len(vectors))
     if measured is None or mode == "exact":
         return scan
+    least = min((effort.ms for graph in measured.graphs for effort in graph.efforts[:1]), default=math.inf)
+    if mode == "auto" and scan.ms <= least:  # no walk, not even for few hits without a filter, takes so little
+        return scan
     graphs = [graph for graph in measured.graphs if graph.efforts and _holds(graph, scope)]
-    if mode == "auto":
-        graphs = [graph for graph in graphs if _promises(graph, scope, vectors)]
-    if mode == "auto" and scan.ms <= min((graph.efforts[0].ms for graph in graphs), default=scan.ms):
-        return scan  # no walk, not even for few hits without a filter, takes so little
     walks = [_walk(graph, measured, rows, scan, len(vectors), k) for graph in graphs]
+    if mode == "auto":
+        promised = (walk.kept and _promises(graph, scope, vectors) for graph, walk in zip(graphs, walks, strict=True))
+        walks = [walk for walk, sure in zip(walks, promised, strict=True) if sure]
     ways = walks if walks and mode == "approximate" else [scan, *walks]
     weighed = tuple((way.graph.index if way.graph else "scan", way.ms) for way in (scan, *walks))
     return replace(min(ways, key=lambda way: way.ms), weighed=weighed)
@@ -84,7 +88,7 @@ def _walk(graph: Graph, measured: Measured, rows: Statistics, scan: Plan, vector
     ef, ms = _effort(graph.efforts, k, share)
     # A walk that has cost as much as a scan is given up for one; but the k it wants must have a chance to come by
     most = max(round(ef * scan.ms / ms), round(4 * k / share), ef)
-    return Plan(scan.passing, ms * vectors, graph, min(ef, MOST_EF), most)
+    return Plan(scan.passing, ms * vectors, graph, min(ef, MOST_EF), most, kept=ef <= MOST_EF)
 
 
 def _holds(graph: Graph, scope: Scope) -> bool:
