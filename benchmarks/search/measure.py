@@ -18,8 +18,8 @@ from benchmarks.search import qdrant
 from benchmarks.search.cells import Cell
 from benchmarks.search.corpus import class_name, week_of
 from linework_api.search import ranking
-from linework_api.search.scope import Scope
 from linework_core import nearest
+from linework_core.scope import Scope
 from linework_core.tables import Encoder
 
 EFS = (64, 96, 128, 192, 256, 384, 512)

@@ -18,9 +18,9 @@ from linework_api.search.schemas import (
     Scores,
     SearchAnswer,
 )
-from linework_api.search.scope import Scope
 from linework_api.search.scoring import Scored
 from linework_api.search.target import Target
+from linework_core.scope import Scope
 from linework_core.tables import Encoder
 
 DECIMALS = 6  # of the scores that are shown; the record keeps all

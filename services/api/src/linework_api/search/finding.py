@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 from linework_api import cursors
 from linework_api.search import ranking, scoring
 from linework_api.search.schemas import SearchOptions
-from linework_api.search.scope import Scope
 from linework_api.search.scoring import Position, Scored
 from linework_api.search.target import Target
 from linework_core.errors import Unprocessable
+from linework_core.scope import Scope
 from linework_core.tables import Encoder
 
 SCAN_AT_MOST = 50_000  # eligible drawings that are scored on words and pictures without asking an index first

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from linework_api.search.schemas import Mode
-from linework_api.search.scope import Scope
 from linework_api.search.statistics import Statistics
 from linework_api.search.target import Vectors
+from linework_core.scope import Scope
 from linework_core.vector_index import Effort, Graph, Measured
 
 MOST_EF = 1000  # pgvector allows no more, and a walk that would need it keeps no promise

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from linework_api.search import planner, statistics
 from linework_api.search.planner import Plan
 from linework_api.search.schemas import Mode
-from linework_api.search.scope import Scope
 from linework_api.search.statistics import Statistics
 from linework_api.search.target import Vectors
 from linework_core import encoders, nearest, vector_costs
 from linework_core.nearest import Near
+from linework_core.scope import Scope
 from linework_core.tables import Encoder
 from linework_core.vector_index import Measured
 

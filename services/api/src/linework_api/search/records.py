@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from linework_api.search import repository, scoring
 from linework_api.search.answers import Answer, assemble
 from linework_api.search.schemas import Replay, SearchAnswer, SearchRecord
-from linework_api.search.scope import Scope
 from linework_api.search.scoring import Scored
 from linework_api.search.target import Target
 from linework_core import nearest
 from linework_core.errors import NotFound
+from linework_core.scope import Scope
 from linework_core.tables import Encoder, Search
 
 

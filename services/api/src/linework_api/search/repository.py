@@ -13,10 +13,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from linework_api.search.schemas import Facet
-from linework_api.search.scope import Scope
 from linework_core import encoders, nearest
 from linework_core.corpus import visible
 from linework_core.errors import Unavailable
+from linework_core.scope import Scope
 from linework_core.tables import Drawing, Embedding, Encoder, Figure, Patent, Search, Unrecorded
 
 

@@ -8,9 +8,9 @@ from uuid import UUID
 from fastapi import UploadFile
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from linework_core.scope import DateBasis
 from linework_core.views import ViewClass
 
-DateBasis = Literal["granted", "filed", "priority"]
 Mode = Literal["auto", "exact", "approximate"]
 Facet = Literal["locarno", "year", "view", "office"]
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]

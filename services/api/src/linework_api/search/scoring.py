@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from linework_api.search import words
-from linework_api.search.scope import Scope
 from linework_api.search.target import Target
+from linework_core.scope import Scope
 from linework_core.tables import Drawing, Embedding, Encoder
 
 

@@ -21,12 +21,13 @@ from linework_api.search.schemas import (
     SearchOptions,
     StoredQuery,
 )
-from linework_api.search.scope import Scope, resolve
+from linework_api.search.scope import resolve
 from linework_api.search.target import Target, Vectors, moved
 from linework_api.state import Resources
 from linework_core import store
 from linework_core.bounded import Decoded
 from linework_core.errors import NotFound, Unprocessable
+from linework_core.scope import Scope
 from linework_core.tables import Encoder
 
 NO_VECTORS = np.zeros((0, 0), np.float32)

@@ -8,7 +8,7 @@ from itertools import accumulate
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from linework_api.search.scope import Scope
+from linework_core.scope import Scope
 
 
 @dataclass(frozen=True)
