@@ -1,5 +1,6 @@
-"""A drawing's words, as Postgres' full text keeps them: written at ingest, looked for by searches."""
+"""A drawing's words, as Postgres' full text keeps them: written at ingest and by the enricher, looked for by searches."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, literal_column
@@ -11,6 +12,11 @@ LANGUAGE: ColumnElement[Any] = literal_column("'english'::regconfig")
 def words_of(named: str, captions: str) -> ColumnElement[Any]:
     """A tsvector: titles and objects with weight A, captions with weight B."""
     return _weighted(named, "A").concat(_weighted(captions, "B"))
+
+
+def words_of_texts(texts: Sequence[str]) -> ColumnElement[Any]:
+    """A tsvector of a set of descriptions, with weight C: they are searched, and never count as much as a caption."""
+    return _weighted("\n".join(texts), "C")
 
 
 def _weighted(text: str, weight: str) -> ColumnElement[Any]:
