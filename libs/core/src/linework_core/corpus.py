@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from linework_core.tables import Corpus, Drawing, Embedding, Patent
+from linework_core.tables import Corpus, Description, DescriptionVector, Drawing, Embedding, Patent
 
 
 def current_snapshot(session: Session) -> int:
@@ -35,10 +35,16 @@ def open_patent(session: Session, patent_id: str) -> Patent | None:
 
 
 def close_patent(session: Session, patent: Patent, snapshot: int) -> None:
-    """End a version with all its drawings and vectors; nothing is deleted, so older snapshots stay readable."""
+    """End a version with its drawings, vectors and descriptions; nothing is deleted: older snapshots stay readable."""
     patent.removed_in = snapshot
     rows = select(Drawing.row_id).where(Drawing.patent_row == patent.row_id).scalar_subquery()
-    for table, key in ((Embedding, Embedding.drawing_row), (Drawing, Drawing.row_id)):
+    closed: tuple[tuple[Any, Any], ...] = (
+        (Embedding, Embedding.drawing_row),
+        (Description, Description.drawing_row),
+        (DescriptionVector, DescriptionVector.drawing_row),
+        (Drawing, Drawing.row_id),
+    )
+    for table, key in closed:
         statement = update(table).where(key.in_(rows), table.removed_in.is_(None)).values(removed_in=snapshot)
         session.execute(statement, execution_options={"synchronize_session": False})
 

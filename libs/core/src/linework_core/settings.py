@@ -2,9 +2,11 @@
 
 import hashlib
 from functools import cache
+from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Scope = Literal["search", "ingest", "enrich", "train", "admin"]
@@ -17,10 +19,45 @@ class ApiKey(BaseModel):
     scopes: frozenset[Scope]
 
 
+class ProviderSettings(BaseModel):
+    """An OpenAI-compatible server and one of its models. Its key is a setting of its own, and secret.
+
+    Limits hold over all workers together; None is no limit. Prices are US dollars per million tokens.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    url: str  # up to and without /chat/completions: 'https://api.openai.com/v1', 'http://vllm:8000/v1'
+    model: str = Field(min_length=1, max_length=200)
+    requests_per_minute: int | None = Field(None, gt=0)
+    tokens_per_minute: int | None = Field(None, gt=0)
+    concurrency: int = Field(4, gt=0, le=1024)
+    timeout_s: float = Field(60.0, gt=0)
+    price_in: float = Field(0.0, ge=0)
+    price_out: float = Field(0.0, ge=0)
+    max_answer_bytes: int = Field(2**20, gt=0)
+
+    @field_validator("url")
+    @classmethod
+    def _plain_http(cls, url: str) -> str:
+        """Credentials do not belong here: a URL is logged."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http or https URL")
+        if parts.username or parts.password:
+            raise ValueError("must hold no credentials: the key has a setting of its own")
+        return url.rstrip("/")
+
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
+        """US dollars for so many tokens."""
+        return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
+
+
 class Settings(BaseSettings):
     """Every setting of Linework. An environment variable has the field's name in upper case."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    # an error does not repeat what was given: it may be a key
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     database_url: str = "postgresql+psycopg://linework@localhost/linework"
     redis_url: str = "redis://localhost:6379/0"
@@ -48,6 +85,14 @@ class Settings(BaseSettings):
     gpu_memory_fraction: float = Field(1.0, gt=0, le=1)
     cpu_threads: int = Field(0, ge=0)  # 0: torch decides
 
+    enrich_provider: Literal["template", "openai"] = "template"  # where a request names none
+    llm: ProviderSettings | None = None  # what 'openai' asks
+    captioner: ProviderSettings | None = None  # a vision model, told what to look at
+    llm_api_key: SecretStr | None = None
+    llm_api_key_file: Path | None = None  # a mounted secret; read anew for each job, so that it can be rotated
+    captioner_api_key: SecretStr | None = None
+    captioner_api_key_file: Path | None = None
+
     lease_seconds: float = Field(30.0, gt=0)  # a worker silent for this long has lost its job
     reconcile_seconds: float = Field(10.0, gt=0)  # how often undone work is looked for
     search_retention_days: int = Field(0, ge=0)  # records of searches older than this are deleted; 0 keeps them
@@ -61,6 +106,12 @@ class Settings(BaseSettings):
             if url.startswith(prefix):
                 return "postgresql+psycopg://" + url.removeprefix(prefix)
         return url
+
+    def api_key(self, of: Literal["llm", "captioner"]) -> SecretStr | None:
+        """A provider's key, from the environment or else from its file. Raises OSError where that cannot be read."""
+        given: SecretStr | None = getattr(self, f"{of}_api_key")
+        file: Path | None = getattr(self, f"{of}_api_key_file")
+        return SecretStr(file.read_text().strip()) if given is None and file is not None else given
 
     @property
     def on_loopback(self) -> bool:

@@ -1,0 +1,1 @@
+"""Enrichment: texts about drawings, from facts and by models, each with its provenance."""
