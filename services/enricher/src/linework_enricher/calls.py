@@ -1,0 +1,192 @@
+"""The same call is never sent twice: not by two workers, not after a restart, not where the model declined.
+
+Whoever sends a call holds a claim on its row and keeps it fresh; all others wait for the answer. The claim of a worker
+that was killed expires, so that a kill costs the calls that were under way and no more. An answer has been paid for:
+while Postgres is away it is kept, and storing it is tried again.
+"""
+
+import asyncio
+import datetime as dt
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+import structlog
+from sqlalchemy import ColumnElement, Engine, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from linework_core.db import transaction
+from linework_core.tables import LlmCall
+from linework_enricher.chat import ChatReply, ChatRequest
+from linework_enricher.errors import EmptyAnswer, Refused, TooLarge, Unusable
+from linework_enricher.provider import Provider
+
+log = structlog.get_logger()
+
+Result = TypeVar("Result")
+SETTLED: dict[str, type[Unusable]] = {error.name: error for error in (Refused, TooLarge, EmptyAnswer)}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A call's answer; `cached` where it was made earlier, or by another worker. Cost in US dollars."""
+
+    key: str
+    text: str
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    latency_ms: int
+    cached: bool
+
+
+class Calls:
+    """Calls to models through the table llm_calls, for one worker."""
+
+    def __init__(self, engine: Engine, *, claim_s: float = 30.0, database_patience_s: float = 300.0) -> None:
+        """A claim not renewed for `claim_s` may be taken over; Postgres may be away for `database_patience_s`."""
+        self._engine = engine
+        self._claim_s = claim_s
+        self._patience_s = database_patience_s
+        # In one process the second to ask waits here, and for no poll of the database
+        self._here: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def ask(self, provider: Provider, request: ChatRequest, *, purpose: str, prompt: str) -> Answered:
+        """The answer to `request`, sent at most once. `prompt` is the version of the prompt, for provenance.
+
+        Raises ProviderError; an Unusable answer is remembered and raised again, without a call, each time.
+        """
+        key = request.key(provider.url, provider.model)
+        lock = self._here.setdefault(key, asyncio.Lock())
+        async with lock:
+            claim = secrets.token_hex(8)
+            known = {"key": key, "purpose": purpose, "prompt": prompt}
+            known |= {"provider_url": provider.url, "model": provider.model}
+            if row := await self._answered_or_claimed(known, claim):
+                return _answer_of(row, cached=True)
+            async with self._claimed(key, claim):
+                reply: ChatReply | Unusable
+                try:
+                    reply = await provider.chat(request)
+                except Unusable as error:
+                    reply = error
+                stored = await self._database(lambda session: _store(session, provider, key, reply))
+            return _answer_of(stored, cached=False)
+
+    async def _answered_or_claimed(self, known: dict[str, str], claim: str) -> LlmCall | None:
+        """The answered call, once another worker has it; None when it is ours to make."""
+        pause_s = 0.05
+        while True:
+            row = await self._database(lambda session: _claim(session, known, claim, self._claim_s))
+            if row.answered_at:
+                return row
+            if row.claimed_by == claim:
+                return None
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 1.0)
+
+    @asynccontextmanager
+    async def _claimed(self, key: str, claim: str) -> AsyncIterator[None]:
+        """Keeps the claim fresh, and gives it back at the end."""
+        renewing = asyncio.create_task(self._keep_renewing(key, claim))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewing
+            await asyncio.shield(self._give_back(key, claim))
+
+    async def _keep_renewing(self, key: str, claim: str) -> None:
+        while True:
+            await asyncio.sleep(self._claim_s / 3)
+            await self._database(lambda session: _renew(session, key, claim, self._claim_s))
+
+    async def _give_back(self, key: str, claim: str) -> None:
+        """An answered call has no claim any more, and any other may be made by the next who asks."""
+        try:
+            await asyncio.to_thread(self._transact, lambda session: _renew(session, key, claim, 0))
+        except (DBAPIError, PoolTimeout) as error:  # then it expires
+            log.warning("claim not given back", error=type(error).__name__)
+
+    async def _database(self, action: Callable[[Session], Result]) -> Result:
+        """Does `action` in a transaction, off the event loop; once more, and again, while Postgres is away."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_is_away),
+            wait=wait_random_exponential(multiplier=0.2, max=5),
+            stop=stop_after_delay(self._patience_s),
+            before_sleep=lambda state: log.warning("waiting for Postgres", attempt=state.attempt_number),
+            reraise=True,
+        )
+        return await retrying(asyncio.to_thread, self._transact, action)
+
+    def _transact(self, action: Callable[[Session], Result]) -> Result:
+        with transaction(self._engine) as session:
+            return action(session)
+
+
+def _is_away(error: BaseException) -> bool:
+    """The connection broke, none could be made, or the server is starting or stopping."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def _claim(session: Session, known: dict[str, str], claim: str, seconds: float) -> LlmCall:
+    """The call's row: answered, claimed by `claim`, or claimed by another."""
+    new = insert(LlmCall).values(**known, claimed_by=claim, claimed_until=_in(seconds))
+    session.execute(
+        new.on_conflict_do_update(
+            index_elements=["key"],
+            set_={"claimed_by": new.excluded.claimed_by, "claimed_until": new.excluded.claimed_until},
+            where=(LlmCall.answered_at.is_(None))
+            & or_(LlmCall.claimed_until.is_(None), LlmCall.claimed_until <= func.clock_timestamp()),
+        )
+    )
+    return session.scalars(select(LlmCall).where(LlmCall.key == known["key"])).one()
+
+
+def _renew(session: Session, key: str, claim: str, seconds: float) -> None:
+    """The claim ends in so many seconds, if it is still ours."""
+    ours = (LlmCall.key == key) & (LlmCall.claimed_by == claim)
+    session.execute(update(LlmCall).where(ours).values(claimed_until=_in(seconds)))
+
+
+def _store(session: Session, provider: Provider, key: str, reply: ChatReply | Unusable) -> LlmCall:
+    """The answered row. The first answer stays: a worker that was slow, and lost its claim, learns of that one."""
+    values = {
+        "answer": reply.text if isinstance(reply, ChatReply) else None,
+        "fault": None if isinstance(reply, ChatReply) else reply.reason,
+        "tokens_in": reply.tokens_in,
+        "tokens_out": reply.tokens_out,
+        "cost": provider.cost(reply.tokens_in, reply.tokens_out),
+        "latency_ms": reply.latency_ms,
+        "answered_at": func.clock_timestamp(),
+        "claimed_by": None,
+        "claimed_until": None,
+    }
+    session.execute(update(LlmCall).where(LlmCall.key == key, LlmCall.answered_at.is_(None)).values(**values))
+    return session.scalars(select(LlmCall).where(LlmCall.key == key)).one()
+
+
+def _answer_of(row: LlmCall, *, cached: bool) -> Answered:
+    """The answer in the row. Raises the Unusable that it holds instead; what that cost is told to the first only."""
+    tokens_in, tokens_out = row.tokens_in or 0, row.tokens_out or 0
+    latency_ms = round(row.latency_ms or 0)
+    if row.fault is not None:
+        paid = (0, 0, 0) if cached else (tokens_in, tokens_out, latency_ms)
+        error = SETTLED.get(row.fault, Unusable)
+        raise error(f"{row.model} gave no usable answer ({row.fault}).", tokens_in=paid[0], tokens_out=paid[1],
+                    latency_ms=paid[2])  # fmt: skip
+    return Answered(row.key, row.answer or "", tokens_in, tokens_out, float(row.cost or 0), latency_ms, cached)
+
+
+def _in(seconds: float) -> ColumnElement[dt.datetime]:
+    return func.clock_timestamp() + dt.timedelta(seconds=seconds)
