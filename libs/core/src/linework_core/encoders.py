@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from linework_core.errors import Conflict, NotFound, Unavailable
 from linework_core.manifest import EncoderManifest
-from linework_core.tables import Corpus, Drawing, Embedding, Encoder, VectorIndex
+from linework_core.tables import Corpus, Description, DescriptionVector, Drawing, Embedding, Encoder, VectorIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,23 @@ def note_if_complete(session: Session, encoder: Encoder) -> bool:
     if session.scalar(select(exists().where(Drawing.removed_in.is_(None), ~embedded))):
         return False
     index.complete_at = snapshot
+    return True
+
+
+def note_if_described(session: Session, encoder: Encoder) -> bool:
+    """The same for descriptions: at which snapshot none lacked its vector. An encoder without texts lacks none."""
+    if not encoder.has_text:
+        return True
+    index = session.get_one(VectorIndex, encoder.number)
+    newest = session.scalar(select(func.max(Description.added_in))) or 0
+    if index.described_at is not None and index.described_at >= newest:
+        return True
+    snapshot = session.scalars(select(Corpus.snapshot).with_for_update()).one()
+    of_this = (DescriptionVector.encoder == encoder.number, DescriptionVector.drawing_row == Description.drawing_row)
+    embedded = exists().where(*of_this, DescriptionVector.description == Description.id)
+    if session.scalar(select(exists().where(Description.removed_in.is_(None), ~embedded))):
+        return False
+    index.described_at = snapshot
     return True
 
 

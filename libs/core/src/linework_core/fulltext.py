@@ -1,4 +1,4 @@
-"""A drawing's words, as Postgres' full text keeps them: written at ingest and by the enricher, looked for by searches."""
+"""A drawing's words, as Postgres' full text keeps them: written at ingest and at enrichment, looked for by searches."""
 
 from collections.abc import Sequence
 from typing import Any

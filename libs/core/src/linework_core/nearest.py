@@ -4,7 +4,8 @@ Both are one round trip of prepared statements on a bare psycopg cursor, with ve
 anything more would cost as much as the search. A drawing's distance to several vectors is that to the nearest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,14 +114,23 @@ def walk(
         f"WITH near AS MATERIALIZED ({' UNION '.join(each)})"
         f" SELECT {_FOUND}, distance FROM near ORDER BY distance, drawing_id LIMIT %(k)s"
     )
-    # A sort of all rows would be the way without the graph. The settings travel with the statement and end with it.
+    with cursor.connection.pipeline(), walking(cursor.connection, ef=ef, most=most):
+        cursor.execute(statement, {**params, **_named(vectors), "k": k}, prepare=True)
+    return [Near(*row) for row in cursor]
+
+
+@contextmanager
+def walking(connection: psycopg.Connection[Any], *, ef: int, most: int = 20_000) -> Iterator[None]:
+    """Statements within ask a graph where there is one: sorting all rows would be the way without it.
+
+    In a pipeline the settings travel with the statement; they end with it.
+    """
     settings = {"enable_sort": "off", "hnsw.ef_search": str(ef), "hnsw.max_scan_tuples": str(max(most, ef))}
     configure = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in settings)
-    with cursor.connection.pipeline(), cursor.connection.cursor() as settle:
+    with connection.cursor() as settle:
         settle.execute(configure, list(settings.values()), prepare=True)
-        cursor.execute(statement, {**params, **_named(vectors), "k": k}, prepare=True)
+        yield
         settle.execute(configure, [None] * len(settings), prepare=True)
-    return [Near(*row) for row in cursor]
 
 
 def _distance(number: int) -> str:

@@ -103,6 +103,19 @@ def build(engine: Engine, encoder: Encoder) -> list[Graph]:
         return [graph for graph in graphs if graph.index in standing]
 
 
+def build_for_descriptions(engine: Engine, encoder: Encoder) -> None:
+    """Make the graph over the encoder's description vectors, once there are so many that a scan is slower."""
+    with _alone(engine, encoder) as connection:
+        if connection is None:
+            return
+        number, name = int(encoder.number), f"description_vectors_{int(encoder.number)}"
+        rows = text("SELECT count(*) FROM description_vectors WHERE encoder = :encoder")
+        if (connection.scalar(rows, {"encoder": number}) or 0) >= SCANNED_ROWS:
+            region = Graph(index=name, rows=0)
+            sql = f"{_graph_sql(region, encoder, 'description_vectors')} WHERE encoder = {number}"
+            _make(connection, "description_vectors", {name: sql})
+
+
 @contextmanager
 def _alone(engine: Engine, encoder: Encoder) -> Iterator[Connection | None]:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -1,4 +1,4 @@
-"""An embed job: gives one encoder's index what it lacks.
+"""An embed job: gives one encoder's index what it lacks, first vectors of drawings, then of descriptions.
 
 Reading and decoding run ahead in threads while the model works on the batch before. Vectors are written
 with the job's progress in one transaction, so that a worker that dies repeats at most what was not yet
@@ -18,7 +18,7 @@ import structlog
 from obstore.store import ObjectStore
 from sqlalchemy.orm import Session
 
-from linework_core import encoders, store, vector_costs
+from linework_core import encoders, store, vector_costs, vector_index
 from linework_core.corpus import next_snapshot
 from linework_core.errors import LineworkError, NotFound, UnreadableImage
 from linework_core.jobs.runner import Run
@@ -26,6 +26,7 @@ from linework_core.settings import Settings
 from linework_core.tables import Encoder as EncoderRow
 from linework_core.tables import Job
 from linework_embedder import vectors
+from linework_embedder.described import embed_descriptions
 from linework_embedder.encoding import Vector, encode_each
 from linework_embedder.roster import load_registered, manifest_of
 from linework_embedder.served import open_derivative
@@ -60,12 +61,17 @@ class BulkEmbedder:
         with run.transaction() as session:
             row = encoders.find(session, run.params["encoder"])
         encoder = self._load(row)
+        batch_size = self._settings.embed_batch_size
         while _Pass(run, row, encoder, self._objects, self._settings)() > 0:
             pass  # drawings came while we worked
+        while embed_descriptions(run, row, encoder, batch_size) > 0:
+            pass
         vector_costs.refresh(run.engine, row)
+        vector_index.build_for_descriptions(run.engine, row)
         with run.transaction() as session:
             encoders.mark_ready(session, row)
             encoders.note_if_complete(session, row)
+            encoders.note_if_described(session, row)
             job = session.get_one(Job, run.job_id)
             return {"encoder": row.encoder_id, "embedded": job.done, "failed": job.failed}
 

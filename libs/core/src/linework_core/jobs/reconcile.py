@@ -9,7 +9,15 @@ from linework_core import encoders
 from linework_core.db import transaction
 from linework_core.jobs import service
 from linework_core.queues import nudge, waiting
-from linework_core.tables import Drawing, Embedding, EmbedFailure, Encoder
+from linework_core.tables import (
+    Description,
+    DescriptionVector,
+    DescriptionVectorFailure,
+    Drawing,
+    Embedding,
+    EmbedFailure,
+    Encoder,
+)
 
 log = structlog.get_logger()
 
@@ -33,9 +41,13 @@ def reconcile() -> None:
 
 
 def plan_embedding(session: Session) -> None:
-    """An embed job for every current index that lacks a drawing it could have."""
+    """An embed job for every current index that lacks a drawing, or the vector of a description, it could have."""
     for encoder in encoders.current(session):
-        if not encoders.note_if_complete(session, encoder) and session.scalar(select(exists(lacking(encoder)))):
+        drawings = not encoders.note_if_complete(session, encoder) and session.scalar(select(exists(lacking(encoder))))
+        texts = not encoders.note_if_described(session, encoder) and session.scalar(
+            select(exists(undescribed(encoder)))
+        )
+        if drawings or texts:
             service.ensure_embed_job(session, encoder)
 
 
@@ -48,3 +60,18 @@ def lacking(encoder: Encoder) -> Select[int]:
         EmbedFailure.next_try_at > func.now(),
     )
     return select(Drawing.row_id).where(Drawing.removed_in.is_(None), ~embedded, ~paused)
+
+
+def undescribed(encoder: Encoder) -> Select[int]:
+    """Ids of open descriptions without a vector of this encoder, but for those that wait after a failure."""
+    embedded = exists().where(
+        DescriptionVector.encoder == encoder.number,
+        DescriptionVector.drawing_row == Description.drawing_row,
+        DescriptionVector.description == Description.id,
+    )
+    paused = exists().where(
+        DescriptionVectorFailure.encoder == encoder.number,
+        DescriptionVectorFailure.description == Description.id,
+        DescriptionVectorFailure.next_try_at > func.now(),
+    )
+    return select(Description.id).where(Description.removed_in.is_(None), ~embedded, ~paused)

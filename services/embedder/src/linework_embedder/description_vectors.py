@@ -1,0 +1,83 @@
+"""The rows of one encoder's description vectors: what is missing, and how vectors and failures are written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pgvector import HalfVector
+from psycopg.types.numeric import Int8
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.orm import Session
+
+from linework_core.jobs.reconcile import undescribed
+from linework_core.tables import Description, DescriptionVectorFailure, Encoder
+from linework_embedder.encoding import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A set of texts about a drawing that has no vector yet."""
+
+    description: int
+    texts: tuple[str, ...]
+
+
+def count_missing(session: Session, encoder: Encoder) -> int:
+    """How many open sets lack a vector of this encoder and are due."""
+    return session.scalar(select(func.count()).select_from(undescribed(encoder).subquery())) or 0
+
+
+def page_of_missing(session: Session, encoder: Encoder, *, after: int, limit: int) -> list[Missing]:
+    """Sets that lack a vector, by id, after the given one."""
+    rows = undescribed(encoder).add_columns(Description.texts).where(Description.id > after)
+    found = session.execute(rows.order_by(Description.id).limit(limit))
+    return [Missing(number, tuple(one["text"] for one in texts)) for number, texts in found]
+
+
+def add(session: Session, encoder: Encoder, vectors: Mapping[int, Vector], snapshot: int) -> int:
+    """Write vectors, by set, and return how many were taken; each ends the one that its drawing had before.
+
+    Not those of sets that were closed meanwhile, nor those that another worker was quicker with. Call it after
+    `next_snapshot`, whose lock keeps a set from being closed in between.
+    """
+    session.execute(text("CREATE TEMPORARY TABLE fresh (description bigint, vector halfvec) ON COMMIT DROP"))
+    connection: Any = session.connection().connection.driver_connection
+    with connection.cursor() as cursor, cursor.copy("COPY fresh FROM STDIN (FORMAT BINARY)") as copy:
+        for description, vector in vectors.items():
+            copy.write_row((Int8(description), HalfVector(vector).to_binary()))
+    values = {"encoder": encoder.number, "snapshot": snapshot}
+    session.execute(text(_END_OLDER), values)
+    added: int = session.execute(text(_ADD), values).rowcount  # type: ignore[attr-defined]
+    return added
+
+
+_END_OLDER = """
+    UPDATE description_vectors v SET removed_in = :snapshot
+    FROM fresh JOIN descriptions s ON s.id = fresh.description AND s.removed_in IS NULL
+    WHERE v.encoder = :encoder AND v.drawing_row = s.drawing_row AND v.removed_in IS NULL AND v.description <> s.id"""
+_ADD = """
+    INSERT INTO description_vectors (encoder, drawing_row, description, vector, added_in)
+    SELECT :encoder, s.drawing_row, s.id, fresh.vector, :snapshot
+    FROM fresh JOIN descriptions s ON s.id = fresh.description AND s.removed_in IS NULL
+    ON CONFLICT DO NOTHING"""
+
+
+def record_failures(session: Session, encoder: Encoder, reasons: Mapping[int, str]) -> None:
+    """Note why sets have no vector. Each is tried again after a pause that doubles, from 2 minutes to 17 hours."""
+    if not reasons:
+        return
+    statement = text("""
+        INSERT INTO description_vector_failures AS known (encoder, description, tries, reason, next_try_at)
+        VALUES (:encoder, :description, 1, :reason, now() + interval '2 minutes')
+        ON CONFLICT (encoder, description) DO UPDATE SET
+            tries = known.tries + 1, reason = excluded.reason,
+            next_try_at = now() + interval '1 minute' * power(2, least(known.tries + 1, 10))""")
+    rows = [{"encoder": encoder.number, "description": one, "reason": why} for one, why in reasons.items()]
+    session.execute(statement, rows)
+
+
+def forget_failures(session: Session, encoder: Encoder, descriptions: list[int]) -> None:
+    """What succeeded after all has not failed."""
+    failure = DescriptionVectorFailure
+    mine = delete(failure).where(failure.encoder == encoder.number, failure.description.in_(descriptions))
+    session.execute(mine, execution_options={"synchronize_session": False})
