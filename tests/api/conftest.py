@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
 from linework_api.search.scope import unpadded
 from linework_core import corpus, db, encoders, queues, settings, store
-from linework_core.fulltext import words_of
+from linework_core.fulltext import words_of, words_of_texts
 from linework_core.imaging import derivative_of, encode_png
 from linework_core.manifest import EncoderManifest
 from linework_core.settings import Settings, get_settings
-from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
+from linework_core.tables import Citation, Description, Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
 
 DIMENSION = 8
 LEASE = 0.8  # seconds, with `short_leases`
@@ -265,3 +265,25 @@ def wipe(session: Session) -> None:
     session.rollback()
     session.execute(text("TRUNCATE patents, sheets, figures, citations, drawings, embeddings, jobs, searches CASCADE"))
     session.commit()
+
+
+def describe(session: Session, drawing_id: str, *texts: str, recipe: str = "first", **provenance: Any) -> int:
+    """Give a drawing a set of texts, as the enricher would, and return the snapshot. A newer set ends the older."""
+    wanted = select(Drawing).where(Drawing.drawing_id == drawing_id, Drawing.removed_in.is_(None))
+    drawing = session.scalars(wanted).one()
+    job = Job(kind="enrich", owner="test", state="succeeded")
+    session.add(job)
+    session.flush()
+    snapshot = corpus.next_snapshot(session)
+    older = (Description.drawing_row == drawing.row_id, Description.removed_in.is_(None))
+    session.execute(update(Description).where(*older).values(removed_in=snapshot))
+    values = {"provider": "template", "prompt": "p" * 64, "facts": "f" * 64} | provenance
+    session.add(
+        Description(
+            drawing_row=drawing.row_id, drawing_id=drawing_id, patent_id=drawing.patent_id, recipe=recipe,
+            texts=[{"text": text, "language": "en"} for text in texts], words=words_of_texts(texts),
+            job_id=job.id, added_in=snapshot, **values,
+        )
+    )  # fmt: skip
+    session.commit()
+    return snapshot

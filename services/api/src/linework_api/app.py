@@ -8,6 +8,7 @@ from fastapi_offline import FastAPIOffline
 
 from linework_api import auth, health
 from linework_api.corpus.endpoints import router as corpus
+from linework_api.descriptions.endpoints import router as descriptions
 from linework_api.embedder_client import EmbedderClient
 from linework_api.encoders.endpoints import router as encoders
 from linework_api.ingest.endpoints import router as ingest
@@ -43,7 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     uploads = {"/search": 7 * settings.max_query_bytes, "/ingest": 2 * settings.max_upload_bytes}
     http.install(app, max_body={path: limit + http.MAX_BODY for path, limit in uploads.items()})
-    for router in (search, ingest, jobs, patents, corpus, encoders, health.router):
+    for router in (search, ingest, jobs, patents, descriptions, corpus, encoders, health.router):
         app.include_router(router)
     http.describe_problems(app)
     return app

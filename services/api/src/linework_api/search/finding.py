@@ -92,6 +92,9 @@ class Finder:
             rows.update(found.drawing_row for found in ranked.found)
         if self.target.text is not None:
             rows.update(scoring.best_by_words(self.session, self.encoder, self.target.text, self.scope, depth))
+        if self.target.text_vector is not None:
+            told = self.target.text_vector
+            rows.update(scoring.best_by_descriptions(self.session, self.encoder, told, self.scope, depth))
         hits = scoring.rank(self.session, self.encoder, self.target, self.scope, limit, among=rows, by_patent=by_patent)
         return hits, len(rows)
 

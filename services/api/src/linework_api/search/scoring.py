@@ -14,9 +14,12 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from linework_api.search import words
-from linework_api.search.target import Target
+from linework_api.search.planner import MOST_EF
+from linework_api.search.target import Target, Vectors
+from linework_core import encoders, nearest
+from linework_core.corpus import visible
 from linework_core.scope import Scope
-from linework_core.tables import Drawing, Embedding, Encoder
+from linework_core.tables import Description, DescriptionVector, Drawing, Embedding, Encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def rank(
 def _scored(encoder: Encoder, target: Target, scope: Scope, among: Collection[int] | None) -> Subquery:
     """Row, drawing, patent, score and its parts, for each row of the scope."""
     image = _image(target)
-    text, source = _text(target)
+    text, source = _text(encoder, target, scope.snapshot)
     score: Any = image if text is None else text
     if image is not None and text is not None:  # a part alone keeps its own number, by whichever way it is ranked
         score = target.image_weight * image + target.text_weight * text
@@ -88,26 +91,33 @@ def _scored(encoder: Encoder, target: Target, scope: Scope, among: Collection[in
 def _image(target: Target) -> Any | None:
     if target.vectors is None or target.image_weight == 0:
         return None
-    distances = [_distance(vector) for vector in target.vectors]
+    distances = [_distance(Embedding.vector, vector) for vector in target.vectors]
     return 1.0 - (func.least(*distances, type_=Float) if len(distances) > 1 else distances[0])
 
 
-def _text(target: Target) -> tuple[Any | None, Any]:
-    """The text's score, and the table or join that it is read from."""
+def _text(encoder: Encoder, target: Target, snapshot: int) -> tuple[Any | None, Any]:
+    """The text's score, and the table or join that it is read from. What has no word of the query is joined as NULL."""
     if target.text is None or target.text_weight == 0:
-        return None, Embedding
+        return None, Embedding.__table__
     query = words.query_of(target.text)
-    found = and_(Drawing.row_id == Embedding.drawing_row, Drawing.words.op("@@")(query))
-    source = Embedding.__table__.outerjoin(Drawing.__table__, found)
-    lexical = func.coalesce(words.score(Drawing.words, query), 0.0, type_=Float)
+    own = and_(Drawing.row_id == Embedding.drawing_row, Drawing.words.op("@@")(query))
+    said = and_(Description.drawing_row == Embedding.drawing_row, words.described(query, snapshot))
+    source: Any = Embedding.__table__.outerjoin(Drawing.__table__, own).outerjoin(Description.__table__, said)
+    lexical = words.score(Drawing.words, Description.words, query)
     if target.text_vector is None:
         return lexical, source
-    return (lexical + (1.0 - _distance(target.text_vector))) / 2.0, source
+    vector = and_(
+        DescriptionVector.encoder == encoder.number,
+        DescriptionVector.drawing_row == Embedding.drawing_row,
+        visible(DescriptionVector, snapshot),
+    )
+    shown = 1.0 - _distance(Embedding.vector, target.text_vector)
+    told = func.coalesce(1.0 - _distance(DescriptionVector.vector, target.text_vector), shown, type_=Float)
+    return (lexical + (shown + told) / 2.0) / 2.0, source.outerjoin(DescriptionVector.__table__, vector)
 
 
-def _distance(vector: Any) -> Any:
-    query = bindparam("query", HalfVector(vector), type_=HALFVEC(len(vector)), unique=True)
-    return Embedding.vector.cosine_distance(query)
+def _distance(column: Any, vector: Any) -> Any:
+    return column.cosine_distance(bindparam("query", HalfVector(vector), type_=HALFVEC(len(vector)), unique=True))
 
 
 def _or_null(part: Any | None) -> Any:
@@ -115,14 +125,32 @@ def _or_null(part: Any | None) -> Any:
 
 
 def best_by_words(session: Session, encoder: Encoder, text: str, scope: Scope, limit: int) -> list[int]:
-    """Rows of the drawings whose words answer best; fewer where fewer have any."""
+    """Rows of the drawings whose words answer best, their own or their descriptions'; fewer where fewer have any."""
     query = words.query_of(text)
-    score = words.score(Drawing.words, query)
+    own = select(Drawing.row_id, Drawing.words).where(Drawing.words.op("@@")(query)).subquery("own")
+    described = words.described(query, scope.snapshot)
+    said = select(Description.drawing_row, Description.words).where(described).subquery("said")
+    row = func.coalesce(own.c.row_id, said.c.drawing_row)
     statement = (
-        select(Drawing.row_id)
-        .join(Embedding, and_(Embedding.encoder == encoder.number, Embedding.drawing_row == Drawing.row_id))
-        .where(Drawing.words.op("@@")(query), *scope.passing(Embedding))
-        .order_by(score.desc(), Drawing.drawing_id)
+        select(Embedding.drawing_row)
+        .select_from(own.join(said, said.c.drawing_row == own.c.row_id, full=True))
+        .join(Embedding, and_(Embedding.encoder == encoder.number, Embedding.drawing_row == row))
+        .where(*scope.passing(Embedding))
+        .order_by(words.score(own.c.words, said.c.words, query).desc(), Embedding.drawing_id)
         .limit(limit)
     )
     return list(session.scalars(statement))
+
+
+def best_by_descriptions(session: Session, encoder: Encoder, vector: Vectors, scope: Scope, limit: int) -> list[int]:
+    """Rows of the drawings whose descriptions are nearest to a text's vector (d,); about so, where there is a graph."""
+    statement = f"""
+        SELECT v.drawing_row FROM description_vectors v
+        JOIN {encoders.partition(encoder)} e ON e.drawing_row = v.drawing_row
+        WHERE v.encoder = {int(encoder.number)} AND {scope.sql("e")}
+          AND v.added_in <= %(snapshot)s AND (v.removed_in IS NULL OR v.removed_in > %(snapshot)s)
+        ORDER BY v.vector::halfvec({len(vector)}) <=> %(text)s LIMIT %(k)s"""
+    cursor = nearest.cursor(session.connection())
+    with nearest.walking(cursor.connection, ef=min(limit, MOST_EF)):
+        cursor.execute(statement, {**scope.params(), "text": HalfVector(vector), "k": limit}, prepare=True)
+        return [row for (row,) in cursor]

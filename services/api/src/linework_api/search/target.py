@@ -4,12 +4,13 @@ The score of a drawing d, by which everything here is ranked:
 
     image(d) = max over the query's pictures p of cos(p, d)
     text(d)  = words(d)                                     with an encoder that has no text tower
-             = (words(d) + cos(t, d)) / 2                   with one; t is the text's vector
+             = (words(d) + (cos(t, d) + cos(t, v)) / 2) / 2 with one; t is the text's vector, v that of d's
+                                                            descriptions, and d itself while it has none
     score(d) = (w_image image(d) + w_text text(d)) / (w_image + w_text)
 
-where words(d) in [0, 1) is the full-text rank (words.py). A query without pictures has w_image = 0, one without
-text w_text = 0. Several pictures of one design are joined by their maximum: a hit shows the design from one side,
-and is compared with the query's picture from that side.
+where words(d) in [0, 1) is the full-text rank of d's own words and its descriptions (words.py). A query without
+pictures has w_image = 0, one without text w_text = 0. Several pictures of one design are joined by their maximum: a
+hit shows the design from one side, and is compared with the query's picture from that side.
 """
 
 from dataclasses import dataclass

@@ -1,15 +1,18 @@
-"""Lexical search: Postgres' full text over a drawing's title, object, caption and view.
+"""Lexical search: Postgres' full text over a drawing's title, object, caption and view, and over its descriptions.
 
-A drawing's words are stored beside it when it is ingested. A query's words are looked for with OR: a drawing that
-has all of them comes before one that has some, and one that has none has the score 0 but is still eligible.
+A drawing's words are stored beside it when it is ingested, those of its descriptions beside them. A query's words are
+looked for with OR: a drawing that has all of them comes before one that has some, and one that has none has the score
+0 but is still eligible.
 """
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Text, bindparam, cast, func, literal_column
-from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy import ColumnElement, Float, Text, and_, bindparam, cast, func, literal_column, select
+from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
+from linework_core.corpus import visible
 from linework_core.fulltext import LANGUAGE
+from linework_core.tables import Description
 
 # of the classes D, C, B and A, in this order
 WEIGHTS: ColumnElement[Any] = literal_column("'{0.25, 0.25, 0.5, 1.0}'::real[]")
@@ -21,11 +24,21 @@ def query_of(text: str) -> ColumnElement[Any]:
     plainto_tsquery quotes whatever operators the text holds; its own ' & ' are what is replaced.
     """
     all_words = func.plainto_tsquery(LANGUAGE, bindparam("words", text, unique=True))
-    return cast(func.replace(cast(all_words, Text), " & ", " | "), TSQUERY)
+    any_word = cast(func.replace(cast(all_words, Text), " & ", " | "), TSQUERY)
+    return select(any_word).scalar_subquery()  # so that it is parsed once, and not for every row that is scored
 
 
-def score(words: Any, query: ColumnElement[Any]) -> ColumnElement[float]:
-    """How well a drawing's words answer a query, in [0, 1): ts_rank with words of title and object (A) above
-    those of captions (B); about the weighted share of the query's words that the drawing has.
+def score(own: Any, described: Any, query: ColumnElement[Any]) -> ColumnElement[float]:
+    """How well a drawing's own words and those of its descriptions (tsvectors, or NULL) answer a query, in [0, 1).
+
+    It is the ts_rank of both together, with words of title and object (A) above those of captions (B) above those
+    of descriptions (C); about the weighted share of the query's words that the drawing has.
     """
-    return cast(func.ts_rank(WEIGHTS, words, query), Float)
+    nothing: ColumnElement[Any] = literal_column("''::tsvector", TSVECTOR)
+    together = func.coalesce(own, nothing, type_=TSVECTOR).concat(func.coalesce(described, nothing, type_=TSVECTOR))
+    return cast(func.ts_rank(WEIGHTS, together, query), Float)
+
+
+def described(query: ColumnElement[Any], snapshot: int) -> ColumnElement[bool]:
+    """The descriptions that are true at the snapshot and have a word of the query."""
+    return and_(Description.words.op("@@")(query), visible(Description, snapshot))
