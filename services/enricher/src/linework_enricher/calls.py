@@ -8,7 +8,7 @@ while Postgres is away it is kept, and storing it is tried again.
 import asyncio
 import datetime as dt
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -80,6 +80,11 @@ class Calls:
                 stored = await self._database(lambda session: _store(session, provider, key, reply))
             return _answer_of(stored, cached=False)
 
+    async def knows(self, provider: Provider, request: ChatRequest) -> bool:
+        """Whether asking would be answered from the cache, for nothing."""
+        key = request.key(provider.url, provider.model)
+        return bool(await self._database(lambda session: known(session, [key])))
+
     async def _answered_or_claimed(self, known: dict[str, str], claim: str) -> LlmCall | None:
         """The answered call, once another worker has it; None when it is ours to make."""
         pause_s = 0.05
@@ -130,6 +135,12 @@ class Calls:
     def _transact(self, action: Callable[[Session], Result]) -> Result:
         with transaction(self._engine) as session:
             return action(session)
+
+
+def known(session: Session, keys: Collection[str]) -> dict[str, str | None]:
+    """The answers of those of these calls that have been answered, by key; None where the answer had no text."""
+    answered = select(LlmCall.key, LlmCall.answer).where(LlmCall.key.in_(keys), LlmCall.answered_at.is_not(None))
+    return dict(session.execute(answered).tuples().all())
 
 
 def _is_away(error: BaseException) -> bool:
