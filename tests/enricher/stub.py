@@ -25,8 +25,8 @@ from tests.enricher.answers import answer_to, purpose_of
 
 Fault = Literal[
     "429", "429-retry-after", "500", "503", "timeout", "cut", "not-json", "wrong-schema", "refusal", "empty",
-    "no-choices", "10mb", "echo", "no-json-schema", "no-json-at-all", "401", "redirect", "echo-key", "prose", "no-usage",
-    "quota", "max-completion-tokens", "surrogates",
+    "no-choices", "10mb", "echo", "no-json-schema", "no-json-at-all", "401", "redirect", "echo-key", "prose",
+    "no-usage", "quota", "max-completion-tokens", "surrogates", "400",
 ]  # fmt: skip
 FAULTS: tuple[str, ...] = get_args(Fault)
 
@@ -156,7 +156,12 @@ async def respond(stub: Stub, request: Request, body: dict[str, Any], fault: str
     if fault in BODIES:
         return BODIES[fault](body)
     said = TEXTS[fault](body, request) if fault in TEXTS else answer_to(body)
-    return JSONResponse(completion(body, said, usage=fault != "no-usage", refusal=fault == "refusal"))
+    return as_json(completion(body, said, usage=fault != "no-usage", refusal=fault == "refusal"))
+
+
+def as_json(value: Any) -> Response:
+    """In ASCII, so that an answer may hold what is no Unicode."""
+    return Response(json.dumps(value), media_type="application/json")
 
 
 def problem(status: int, message: str, *, code: str | None = None, headers: dict[str, str] | None = None) -> Response:
@@ -213,6 +218,7 @@ STATUSES: dict[str | None, Callable[[Stub, Request], Response]] = {
         429, "Rate limit reached", headers={"Retry-After": stub.retry_after}
     ),
     "quota": lambda stub, request: problem(429, "You exceeded your quota", code="insufficient_quota"),
+    "400": lambda stub, request: problem(400, "This request is not taken"),
     "500": lambda stub, request: problem(500, "The server had an error"),
     "503": lambda stub, request: Response("<html>overloaded</html>", status_code=503, media_type="text/html"),
     "401": lambda stub, request: problem(401, f"Incorrect key: {request.headers.get('Authorization')}"),

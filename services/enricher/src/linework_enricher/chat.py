@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 Message = Mapping[str, str]  # {"role", "content"}
 
@@ -125,12 +125,24 @@ class Completion(BaseModel):
     model: str | None = None
     usage: Usage | None = None
 
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """The completion in a reply's body. Raises ValueError for any other bytes."""
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError:  # lone surrogates are legal JSON, and pydantic's strings cannot hold them
+            try:
+                whole = json.dumps(json.loads(data), ensure_ascii=False).encode("utf-8", "replace")
+            except RecursionError as error:
+                raise ValueError("nested too deep") from error
+            return cls.model_validate_json(whole)
+
     @property
     def text(self) -> str:
-        """The first choice's text, without what a database cannot store (NUL, lone surrogates)."""
+        """The first choice's text, without the NULs that no database stores."""
         content = self.choices[0].message.content or ""
         text = content if isinstance(content, str) else "".join(part.text for part in content)
-        return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+        return text.replace("\0", "\ufffd")
 
     @property
     def refused(self) -> bool:

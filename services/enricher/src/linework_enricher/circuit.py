@@ -39,6 +39,7 @@ class Circuit:
         self._clock = clock
         self._failures = 0  # consecutive ones
         self._pause = first_pause_s
+        self._opened_at = 0.0
         self._opened_until: float | None = None
         self._probing = False
         self._changed = asyncio.Event()
@@ -46,6 +47,11 @@ class Circuit:
     @property
     def is_open(self) -> bool:
         return self._opened_until is not None
+
+    @property
+    def down_s(self) -> float:
+        """For how long it has been open."""
+        return self._clock() - self._opened_at if self.is_open else 0.0
 
     @asynccontextmanager
     async def passage(self, patience_s: float) -> AsyncIterator["Passage"]:
@@ -95,6 +101,8 @@ class Circuit:
         self._changed = asyncio.Event()
 
     def _open(self) -> None:
+        if not self.is_open:
+            self._opened_at = self._clock()
         self._opened_until = self._clock() + self._pause
         self._pause = min(2 * self._pause, self._longest_pause)
 

@@ -9,16 +9,9 @@ from typing import Protocol
 
 import httpx
 import structlog
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from redis.asyncio import Redis
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_any,
-    wait_exponential_jitter,
-)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
 from linework_core.settings import ProviderSettings
 from linework_enricher.chat import ChatReply, ChatRequest, Completion, Dialect
@@ -82,7 +75,7 @@ class OpenAIProvider:
         self._circuit = circuit or Circuit(self._name)
         self._patience_s = patience_s
         self._tries = tries
-        self._backoff = wait_exponential_jitter(initial=backoff_s, max=60.0, jitter=backoff_s)
+        self._backoff = wait_exponential_jitter(multiplier=backoff_s, max=60.0, jitter=backoff_s)
         self._dialect = Dialect()
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(settings.timeout_s, connect=min(10.0, settings.timeout_s), pool=None),
@@ -128,7 +121,7 @@ class OpenAIProvider:
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, ProviderError) and error.transient),
             wait=self._pause_after,
-            stop=stop_any(stop_after_attempt(self._tries), self._asks_for_too_long),
+            stop=self._gives_up,
             before_sleep=self._log_retry,
             reraise=True,
         )
@@ -181,8 +174,8 @@ class OpenAIProvider:
 
     def _read_answer(self, data: bytes, request: ChatRequest, latency_ms: int) -> ChatReply:
         try:
-            completion = Completion.model_validate_json(data)
-        except ValidationError:  # its message would quote the answer
+            completion = Completion.read(data)
+        except ValueError:  # its message would quote the answer
             raise BadAnswer(f"{self._name} answered with no chat completion.", "not-a-completion") from None
         text = completion.text.replace(self._secret, "[key]") if self._secret else completion.text
         usage = completion.usage
@@ -196,11 +189,14 @@ class OpenAIProvider:
         return ChatReply(text, tokens_in, tokens_out, latency_ms, completion.model or self.model)
 
     def _pause_after(self, state: RetryCallState) -> float:
-        """Exponential with jitter, but never earlier than the server asked for."""
-        return max(self._backoff(state), _retry_after(state))
+        """Exponential with jitter, never earlier than the server asked for. An open circuit makes its own pauses."""
+        return max(0.0 if self._circuit.is_open else self._backoff(state), _retry_after(state))
 
-    def _asks_for_too_long(self, state: RetryCallState) -> bool:
-        return _retry_after(state) > self._patience_s
+    def _gives_up(self, state: RetryCallState) -> bool:
+        """After all tries, of which those of an outage are none: that is waited for, as long as patience lasts."""
+        if self._circuit.is_open:
+            return max(self._circuit.down_s, _retry_after(state)) > self._patience_s
+        return state.attempt_number >= self._tries or _retry_after(state) > self._patience_s
 
     def _log_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
