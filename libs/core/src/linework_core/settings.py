@@ -1,6 +1,8 @@
 """Settings, read from the environment (and `.env`), the same for every service."""
 
 import hashlib
+import os
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -84,6 +86,10 @@ class Settings(BaseSettings):
     embed_queue_limit: int = Field(1024, gt=0)
     gpu_memory_fraction: float = Field(1.0, gt=0, le=1)
     cpu_threads: int = Field(0, ge=0)  # 0: torch decides
+
+    cache_dir: Path = Path(tempfile.gettempdir()) / f"linework-{os.getuid()}"  # what can be made again
+    train_processes: int = Field(0, ge=0)  # of one training on this machine; 0: one for each GPU
+    train_loaders: int | None = Field(None, ge=0)  # processes that draw variants, for each of them; None: by the cores
 
     enrich_provider: Literal["template", "openai"] = "template"  # where a request names none
     llm: ProviderSettings | None = None  # what 'openai' asks

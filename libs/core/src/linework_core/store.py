@@ -39,6 +39,11 @@ def derivative_key(derivative: str) -> str:
     return f"derivatives/{derivative[:2]}/{derivative}.png"
 
 
+def artefact_key(sha256: str) -> str:
+    """What a training or an evaluation has made: pictures, tables."""
+    return f"artefacts/{sha256[:2]}/{sha256}"
+
+
 def put_once(store: ObjectStore, key: str, data: bytes) -> None:
     """Write an object whose key tells its content. A second writer changes nothing."""
     try:
@@ -57,3 +62,16 @@ def get(store: ObjectStore, key: str) -> bytes:
 
 def is_local(store: ObjectStore) -> bool:
     return isinstance(store, LocalStore)
+
+
+def put(store: ObjectStore, key: str, data: bytes) -> None:
+    """Write an object, in place of what is there. A reader sees the old one or the new one."""
+    obstore.put(store, key, data)
+
+
+def delete(store: ObjectStore, key: str) -> None:
+    """Remove an object, if it is there."""
+    try:
+        obstore.delete(store, key)
+    except (FileNotFoundError, obstore.exceptions.NotFoundError):
+        return
