@@ -131,6 +131,7 @@ def test_names_follow_by_rule() -> None:
     assert named.head == "filter"
     assert named.further == "for water tank"
     assert "water tank filter" in named.synonyms
+    assert "cloth with surface pattern" in naming("Fabric with surface pattern").synonyms
     assert naming("Stage light").inverted == "light, stage"
     assert naming("Toy car").kinds == ()  # a toy car is no car
 

@@ -68,7 +68,7 @@ def naming(told: str) -> Naming:
     name = plain(told)
     parts = _FURTHER.split(name, maxsplit=1)
     head, further = (parts[0], f"{parts[1].casefold()} {parts[2]}") if len(parts) == 3 else (name, None)
-    others = _distinct(name, [*_turned(head, further), *_synonyms(head), *_synonyms_within(head, further)])
+    others = _distinct(name, [*_turned(head, further), *_synonyms(head, further), *_synonyms_within(head, further)])
     if _JOINED.search(head):  # 'fan and light mounting system': what is joined to what, no rule can tell
         return Naming(name, head, further, others, (), None)
     kinds = tuple(kind for kind in _kinds(head) if singular(kind) not in map(singular, others))
@@ -135,15 +135,18 @@ def _turned(head: str, further: str | None) -> Iterator[str]:
             yield f"{purpose} {head}"
 
 
-def _synonyms(head: str) -> Iterator[str]:
-    """Names from the list, for the whole or for its end: 'desk lamp' → 'desk light'."""
-    words = head.split()
+def _synonyms(head: str, further: str | None) -> Iterator[str]:
+    """Names from the list, for the whole or for its longest end that has any: 'desk lamp' → 'desk light'."""
+    words, rest = head.split(), f" {further}" if further else ""
     for start in range(len(words)):
         end = " ".join(words[start:]).casefold()
-        for other in synonyms().get(end) or synonyms().get(singular(end), ()):
-            yield " ".join([*words[:start], plural(other) if is_plural(head) else other])
+        others = synonyms().get(end) or synonyms().get(singular(end), ())
+        for other in others:
+            yield " ".join([*words[:start], plural(other) if is_plural(head) else other]) + rest
+        if others:
+            break
     if "-" in head:
-        yield head.replace("-", " ")
+        yield head.replace("-", " ") + rest
 
 
 def _synonyms_within(head: str, further: str | None) -> Iterator[str]:

@@ -177,24 +177,13 @@ def _titled(facts: Facts, named: Naming) -> Iterator[str]:
     title = plain(clean(facts.title)) if facts.title else ""
     if re.search(r"\w", title) and len(title) <= _LONGEST_NAME and singular(title) != singular(named.name):
         yield from (_filled(sentence, named, title=f"'{title}'") for sentence in _TITLED)
-        for sentence, synonym in zip(_TITLED_OTHERWISE, _of_the_title_alone(naming(title), named), strict=False):
+        others = (one for one in naming(title).synonyms if one not in named.synonyms)
+        for sentence, synonym in zip(_TITLED_OTHERWISE, others, strict=False):
             yield _filled(sentence, named, synonym=synonym, synonym_a=a(synonym))
     elif named.further:
         yield from (
             _filled(sentence, named, heads=plural(named.head), further=named.further) for sentence in _FURTHERED
         )
-
-
-def _of_the_title_alone(title: Naming, named: Naming) -> list[str]:
-    """Other names for the title that are none for the object as the figure calls it."""
-    same = singular(title.head) == singular(named.head)
-    return [
-        one for one in title.synonyms if one not in named.synonyms and not (same and one in _synonyms_of(title.head))
-    ]
-
-
-def _synonyms_of(name: str) -> tuple[str, ...]:
-    return naming(name).synonyms
 
 
 def _renamed(named: Naming) -> Iterator[str]:
