@@ -111,6 +111,8 @@ def _languages(prompt: str) -> list[str]:
         asked = record.get("languages")
         if isinstance(asked, list) and asked:
             return [str(language) for language in asked]
+    if told := re.search(r"\bLanguages: ((?:[a-z]{2}(?:, )?)+)", prompt):
+        return told[1].split(", ")
     found = re.search(r"\blanguages?\b[^.\n]{0,40}?\b(en|de)\b((?:[ ,\"']+(?:and )?(?:en|de)\b)*)", prompt)
     return re.findall(r"en|de", found[0].split("language", 1)[1]) if found else ["en"]
 

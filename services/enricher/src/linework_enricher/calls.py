@@ -9,7 +9,7 @@ import asyncio
 import datetime as dt
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -99,15 +99,15 @@ class Calls:
 
     @asynccontextmanager
     async def _claimed(self, key: str, claim: str) -> AsyncIterator[None]:
-        """Keeps the claim fresh, and gives it back at the end."""
+        """Keeps the claim fresh; gives it back where there is no answer, for storing an answer ends it."""
         renewing = asyncio.create_task(self._keep_renewing(key, claim))
         try:
             yield
+        except BaseException:
+            await asyncio.shield(self._give_back(key, claim))
+            raise
         finally:
             renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewing
-            await asyncio.shield(self._give_back(key, claim))
 
     async def _keep_renewing(self, key: str, claim: str) -> None:
         while True:
@@ -140,7 +140,7 @@ class Calls:
 def known(session: Session, keys: Collection[str]) -> dict[str, str | None]:
     """The answers of those of these calls that have been answered, by key; None where the answer had no text."""
     answered = select(LlmCall.key, LlmCall.answer).where(LlmCall.key.in_(keys), LlmCall.answered_at.is_not(None))
-    return dict(session.execute(answered).tuples().all())
+    return dict(session.execute(answered).all())
 
 
 def _is_away(error: BaseException) -> bool:
@@ -153,14 +153,14 @@ def _is_away(error: BaseException) -> bool:
 def _claim(session: Session, known: dict[str, str], claim: str, seconds: float) -> LlmCall:
     """The call's row: answered, claimed by `claim`, or claimed by another."""
     new = insert(LlmCall).values(**known, claimed_by=claim, claimed_until=_in(seconds))
-    session.execute(
-        new.on_conflict_do_update(
-            index_elements=["key"],
-            set_={"claimed_by": new.excluded.claimed_by, "claimed_until": new.excluded.claimed_until},
-            where=(LlmCall.answered_at.is_(None))
-            & or_(LlmCall.claimed_until.is_(None), LlmCall.claimed_until <= func.clock_timestamp()),
-        )
+    upsert = new.on_conflict_do_update(
+        index_elements=["key"],
+        set_={"claimed_by": new.excluded.claimed_by, "claimed_until": new.excluded.claimed_until},
+        where=(LlmCall.answered_at.is_(None))
+        & or_(LlmCall.claimed_until.is_(None), LlmCall.claimed_until <= func.clock_timestamp()),
     )
+    if claimed := session.scalars(upsert.returning(LlmCall)).one_or_none():
+        return claimed
     return session.scalars(select(LlmCall).where(LlmCall.key == known["key"])).one()
 
 
@@ -183,7 +183,9 @@ def _store(session: Session, provider: Provider, key: str, reply: ChatReply | Un
         "claimed_by": None,
         "claimed_until": None,
     }
-    session.execute(update(LlmCall).where(LlmCall.key == key, LlmCall.answered_at.is_(None)).values(**values))
+    answering = update(LlmCall).where(LlmCall.key == key, LlmCall.answered_at.is_(None)).values(**values)
+    if stored := session.scalars(answering.returning(LlmCall)).one_or_none():
+        return stored
     return session.scalars(select(LlmCall).where(LlmCall.key == key)).one()
 
 

@@ -57,7 +57,8 @@ class DryRun:
         self._order = order
         self._objects = objects
         self._estimate = Estimate()
-        self._counted: set[str] = set()  # keys of this page and the one before: a design may lie across the two
+        self._counted: set[str] = set()  # calls of this page …
+        self._counted_before: set[str] = set()  # … and of the one before: a design may lie across the two
         self._reads_pictures = self._captioned_before()
 
     def __call__(self) -> dict[str, Any]:
@@ -71,6 +72,7 @@ class DryRun:
         return self._estimate.as_json()
 
     def _count(self, units: list[Unit], llm: ProviderSettings) -> None:
+        self._counted_before, self._counted = self._counted, set()
         captions: list[str | None] = [None] * len(units)
         with transaction(self._run.engine) as session:
             if self._order.captioner is not None:
@@ -82,7 +84,7 @@ class DryRun:
             tokens_out = TEXT_OUT * asked_count(self._order.recipe)
             # A request about an unseen picture stands for one of its own
             keys = [
-                f"{unit.lead.drawing_row}" if caption == UNSEEN else request.key(llm.url, llm.model)
+                f"texts of {unit.lead.drawing_row}" if caption == UNSEEN else request.key(llm.url, llm.model)
                 for unit, caption, request in zip(units, captions, requests, strict=True)
             ]
             self._enter(session, llm, dict(zip(keys, requests, strict=True)), tokens_out)
@@ -90,7 +92,7 @@ class DryRun:
     def _captions(self, session: Session, units: list[Unit], captioner: ProviderSettings) -> list[str | None]:
         requests = {unit.lead.drawing_row: caption_request(unit.lead, self._picture(unit.lead)) for unit in units}
         keys = {row: request.key(captioner.url, captioner.model) for row, request in requests.items()}
-        pending = {keys[row] if request.image else str(row): request for row, request in requests.items()}
+        pending = {keys[row] if request.image else f"caption of {row}": request for row, request in requests.items()}
         said = self._enter(session, captioner, pending, CAPTION_OUT, image=True)
         return [readable_caption(said.get(keys[unit.lead.drawing_row]) or "") or UNSEEN for unit in units]
 
@@ -105,14 +107,14 @@ class DryRun:
     ) -> dict[str, str | None]:
         """Count the calls that would be made, and return the answers that are known."""
         known = calls.known(session, list(requests))
-        for key in requests.keys() - self._counted:
+        for key in requests.keys() - self._counted - self._counted_before:
             if key in known:
                 self._estimate.cache_hits += 1
                 continue
             request = requests[key]
             seen = IMAGE_TOKENS if image and request.image is None else 0
             self._estimate.add(provider, request.tokens() - request.max_tokens + seen, tokens_out)
-        self._counted = set(requests)
+        self._counted |= requests.keys()
         return known
 
     def _picture(self, facts: Facts) -> bytes | None:
