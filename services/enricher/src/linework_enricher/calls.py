@@ -104,6 +104,7 @@ class Calls:
         try:
             yield
         except BaseException:
+            renewing.cancel()
             await asyncio.shield(self._give_back(key, claim))
             raise
         finally:
