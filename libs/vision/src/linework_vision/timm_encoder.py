@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from linework_vision import torchvision_gap  # noqa: F401  # before timm
+from linework_vision import sketch_a_net, torchvision_gap  # noqa: F401  # a model more; before timm
 from linework_vision.encoder import Encoder
 from linework_vision.errors import BadSpec, WeightsUnavailable
 from linework_vision.identity import make_manifest
