@@ -13,7 +13,11 @@ from linework_trainer.evaluation import metrics
 from linework_trainer.evaluation.metrics import DEPTHS, MEASURES, Judged, head_classes, judge, judge_ranking, summary
 from linework_trainer.evaluation.ranking import NONE, Ranking, Task
 
-JUDGES = {"map": "map", **{f"hit_rate@{k}": f"success_{k}" for k in DEPTHS}, **{f"recall@{k}": f"recall_{k}" for k in DEPTHS}}
+JUDGES = {
+    "map": "map",
+    **{f"hit_rate@{k}": f"success_{k}" for k in DEPTHS},
+    **{f"recall@{k}": f"recall_{k}" for k in DEPTHS},
+}
 
 
 def random_task(seed: int, *, queries: int = 17, items: int = 61, wanted: int = 1, dated: bool = True) -> Task:

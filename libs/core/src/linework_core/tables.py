@@ -3,8 +3,9 @@ which a row is true, and nothing but `removed_in` of such a row ever changes (de
 
 Writers: ingest writes packages, patents, sheets, figures, citations, drawings and set_aside; the embedder
 writes encoders, embeddings, description_vectors and their failures; the enricher writes descriptions,
-enrich_failures, llm_calls and cluster_titles; the gateway writes jobs (with the workers), searches and idempotency
-keys. Closing a patent closes its drawings, vectors and descriptions in the same transaction (corpus.py).
+enrich_failures, llm_calls and cluster_titles; the trainer writes evaluations; the gateway writes jobs (with the
+workers), searches and idempotency keys. Closing a patent closes its drawings, vectors and descriptions in the same
+transaction (corpus.py).
 """
 
 import datetime as dt
@@ -432,3 +433,20 @@ class Unrecorded(Base):
     day: Mapped[dt.date] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(primary_key=True)
     searches: Mapped[int]
+
+
+class Evaluation(Base):
+    """How good an encoder's rankings are by one protocol, on one snapshot. Its id is its job's; it never changes."""
+
+    __tablename__ = "evaluations"
+    id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    encoder: Mapped[int] = mapped_column(ForeignKey("encoders.number"))
+    protocol: Mapped[str] = mapped_column(index=True)
+    snapshot: Mapped[int] = mapped_column(BigInteger)
+    seed: Mapped[int] = mapped_column(BigInteger)
+    request: Mapped[dict[str, Any]]  # evaluations.EvaluationRequest, as it was understood
+    results: Mapped[dict[str, Any]]
+    artefacts: Mapped[dict[str, Any]]  # name → SHA-256, the key in the object store
+    device: Mapped[str]
+    seconds: Mapped[float]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

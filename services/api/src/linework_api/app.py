@@ -11,6 +11,7 @@ from linework_api.corpus.endpoints import router as corpus
 from linework_api.descriptions.endpoints import router as descriptions
 from linework_api.embedder_client import EmbedderClient
 from linework_api.encoders.endpoints import router as encoders
+from linework_api.evaluations.endpoints import router as evaluations
 from linework_api.ingest.endpoints import router as ingest
 from linework_api.jobs.endpoints import router as jobs
 from linework_api.patents.endpoints import router as patents
@@ -44,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     uploads = {"/search": 7 * settings.max_query_bytes, "/ingest": 2 * settings.max_upload_bytes}
     http.install(app, max_body={path: limit + http.MAX_BODY for path, limit in uploads.items()})
-    for router in (search, ingest, jobs, patents, descriptions, corpus, encoders, health.router):
+    for router in (search, ingest, jobs, patents, descriptions, corpus, encoders, evaluations, health.router):
         app.include_router(router)
     http.describe_problems(app)
     return app

@@ -4,6 +4,7 @@ All measures are computed from the ranks of the relevant items alone. A query to
 measures: it is counted as skipped and enters no mean.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,15 +45,24 @@ def judge(task: Task, *, device: str = "cpu", memory: int = 2**30) -> Judged:
 
 
 def judge_ranking(
-    ranking: Ranking, total: int, queries: Ints | None = None, keep: NDArray[np.bool_] | None = None
+    ranking: Ranking,
+    total: int,
+    queries: Ints | None = None,
+    *,
+    keep: NDArray[np.bool_] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Judged:
-    """The measures of some of the `total` queries; the others look as if nothing were relevant to them."""
+    """The measures of some of the `total` queries; the others look as if nothing were relevant to them.
+
+    `progress` is told after each chunk how many queries it had; it may raise, to stop.
+    """
     values = {name: np.full(total, np.nan) for name in MEASURES}
     relevant, eligible = np.zeros(total, dtype=np.int64), np.zeros(total, dtype=np.int64)
     for ranks in ranking.relevant(queries, keep=keep):
         relevant[ranks.queries], eligible[ranks.queries] = ranks.counts.cpu().numpy(), ranks.eligible.cpu().numpy()
         for name, column in measures(ranks).items():
             values[name][ranks.queries] = column.cpu().numpy()
+        progress(len(ranks.queries))
     return Judged(values, relevant, eligible)
 
 

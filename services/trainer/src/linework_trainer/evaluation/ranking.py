@@ -77,6 +77,10 @@ class Ranking:
         self._groups, self._owners = self._put(task.groups[order]), self._put(task.owners[order])
         self._order = self._put(order)
 
+    @property
+    def items(self) -> int:
+        return len(self._task.database)
+
     def relevant(self, queries: Ints | None = None, *, keep: NDArray[np.bool_] | None = None) -> Iterator[Ranks]:
         """The ranks of what is relevant to these queries (all by default), chunk by chunk.
 
@@ -159,7 +163,7 @@ def _ranks(chosen: Ints, keys: Tensor, relevant: Tensor) -> Ranks:
 
 
 def _sorted(values: Tensor) -> Tensor:
-    """Rows in ascending order. NumPy sorts whole numbers with vector instructions, 8 times as fast as torch on a CPU."""
+    """Rows in ascending order. NumPy sorts whole numbers with vector instructions: 8 times as fast on a CPU."""
     if values.device.type != "cpu":
         return values.sort(dim=1).values
     values.numpy().sort(axis=1)

@@ -1,0 +1,1 @@
+"""Asking for evaluations, and reading what came of them."""

@@ -1,0 +1,34 @@
+"""The trainer's worker: `celery -A linework_trainer.worker worker -Q evaluate -P solo`.
+
+The pool is solo because CUDA does not survive a fork. Torch is loaded with the first job: a worker that waits is small.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from celery.signals import worker_shutting_down
+
+from linework_core.jobs import runner
+from linework_core.jobs.runner import Run
+from linework_core.queues import make_celery
+from linework_core.settings import get_settings
+from linework_core.store import get_store
+
+app = make_celery("trainer")
+
+
+@app.task(name="linework.evaluate.run")
+def evaluate(job_id: str) -> None:
+    """Run an evaluate job, if it waits for a worker."""
+    runner.run_job(UUID(job_id), _evaluate)
+
+
+def _evaluate(run: Run) -> dict[str, Any]:
+    from linework_trainer.evaluation.job import evaluate
+
+    return evaluate(run, get_settings(), get_store())
+
+
+@worker_shutting_down.connect
+def _hand_back(**_: object) -> None:
+    runner.stopping.set()
