@@ -9,7 +9,7 @@ from linework_local.machine import GB, Machine
 from linework_local.programs import Plan
 
 MACHINE = Machine(8 * GB, 4, 4 * GB)
-SERVICES = {"embedder", "api", "ingest", "embed", "beat"}
+SERVICES = {"embedder", "api", "ingest", "embed", "enrich", "beat"}
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +52,9 @@ def test_another_setting_or_port_is_another_identity(tmp_path: Path) -> None:
     same, port, setting = plan(tmp_path), plan(tmp_path, port=8001), plan(tmp_path, log_level="DEBUG")
     assert plan(tmp_path).identity == same.identity
     assert len({same.identity, port.identity, setting.identity}) == 3
+
+
+def test_another_key_of_a_provider_is_another_identity_and_no_key_is_in_it(tmp_path: Path) -> None:
+    one, other = plan(tmp_path, llm_api_key="sk-the-first"), plan(tmp_path, llm_api_key="sk-the-second")
+    assert one.identity != other.identity
+    assert "sk-the" not in one.identity + other.identity

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from linework_core.settings import Settings
+from linework_core.settings import Settings, sha256
 from linework_local.account import tied
 from linework_local.home import Home
 from linework_local.machine import Machine
@@ -60,8 +60,13 @@ class Plan:
 
     @property
     def identity(self) -> str:
-        """All settings of the processes. Two stacks of the same identity need no restart between them."""
-        return json.dumps([self.settings.model_dump(mode="json"), dict(self.extra)], sort_keys=True, default=str)
+        """All settings of the processes, keys as hashes. Two stacks of one identity need no restart between them."""
+        told = [self.settings.model_dump(mode="json"), dict(self.extra), self._keys()]
+        return json.dumps(told, sort_keys=True, default=str)
+
+    def _keys(self) -> list[str | None]:
+        given = (self.settings.llm_api_key, self.settings.captioner_api_key)
+        return [None if key is None else sha256(key.get_secret_value()) for key in given]
 
     def programs(self, machine: Machine) -> list[Program]:
         """The servers that are embedded, and every service."""
@@ -99,6 +104,11 @@ class Plan:
                 "embed",
                 _celery("linework_embedder.worker", "worker", "-Q", "embed", "-P", "solo", "-n", "embed@local"),
                 environment=threads,
+            ),
+            Program(
+                "enrich",
+                _celery("linework_enricher.worker", "worker", "-Q", "enrich", "-P", "solo", "-n", "enrich@local"),
+                environment=one_thread,
             ),
             Program("beat", tied([sys.executable, "-m", "linework_api.beat"]), environment=one_thread),
         ]
