@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -16,6 +17,9 @@ from linework_core import db, encoders
 from linework_core.imaging import open_image
 from linework_core.settings import Settings
 from linework_vision import load
+from linework_vision.checkpoint import CheckpointConfig, DrawingNet, save_checkpoint
+from linework_vision.pictures import Preprocessing
+from linework_vision.text_tower import load_text_tower
 from tests.embedder.conftest import DIMENSION, Online, ScriptedEncoder, Serve, derivative, in_colour, mean_grey
 
 
@@ -45,6 +49,25 @@ def test_drawings_become_unit_vectors_in_their_order(online: Online, scripted: S
 def test_texts_become_unit_vectors(online: Online) -> None:
     found = vectors_of(online.client.post("/embed/texts", json={"texts": ["a lamp", "a chair with arms"]}))
     assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_checkpoint_with_a_text_tower_answers_drawings_and_texts(
+    serve: Serve, settings: Settings, tmp_path: Path
+) -> None:
+    tower = load_text_tower("minilm")
+    size = Preprocessing(height=64, width=64, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3)
+    config = CheckpointConfig(
+        name="Tiny", backbone="test_resnet", projection=384, preprocessing=size, text_tower=tower.ref
+    )  # fmt: skip
+    save_checkpoint(tmp_path / "tiny", DrawingNet(config), config)
+    with db.transaction() as session:
+        encoders.ensure_active(session, load(str(tmp_path / "tiny")).manifest)
+    with serve(settings) as online:
+        online.wait_until_ready()
+        texts = ["a desk lamp", "a chair with arms"]
+        found = vectors_of(online.client.post("/embed/texts", json={"texts": texts}))
+        assert found == pytest.approx(tower.encode(texts), abs=1e-6)
+        assert vectors_of(online.embed([derivative()])).shape == (1, 384)
 
 
 def test_the_answer_names_the_encoder_asked_for(serve: Serve, settings: Settings) -> None:

@@ -1,36 +1,44 @@
 """A checkpoint folder: what Linework's trainer writes and its services read.
 
-    config.json         CheckpointConfig: backbone, pooling, projection, preprocessing
-    model.safetensors   the weights of DrawingNet
+    config.json         CheckpointConfig: backbone, pooling, head, preprocessing, text tower
+    model.safetensors   the weights of DrawingNet; a text tower is frozen, so it is named and not copied
+    card.md             the model card, for people
 
 Weights are safetensors, never pickles: loading a checkpoint runs no code of whoever wrote it.
 """
 
 import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import uuid4
 
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
+from linework_vision.card import ModelCard, render_card
 from linework_vision.encoder import Encoder
 from linework_vision.errors import BadSpec, WeightsUnavailable
+from linework_vision.heads import Head, make_head
 from linework_vision.identity import make_manifest
 from linework_vision.pictures import Preprocessing
 from linework_vision.registry import Precision
 from linework_vision.spec import Spec
+from linework_vision.text_tower import TextTowerRef, reload_text_tower
 from linework_vision.timm_encoder import create_backbone
-from linework_vision.torch_encoder import TorchEncoder, check_device, weights_digest
+from linework_vision.torch_encoder import TextFeatures, TorchEncoder, check_device, weights_digest
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "card.md"
 
 
 class CheckpointConfig(BaseModel):
-    """What a checkpoint's weights are for. `training` (data, seed, code) is kept but does not change the vectors."""
+    """What a checkpoint's weights are for. `training` (data, seed, code) is kept but does not change the vectors.
+
+    With a `text_tower` drawings and texts share a space: the tower's own, into which the head brings the drawings,
+    or, with a `text_head`, one of `projection` dimensions into which both are brought.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,8 +47,31 @@ class CheckpointConfig(BaseModel):
     backbone: str
     pooling: Literal["backbone", "gem"] = "backbone"
     projection: int | None = Field(None, gt=0, le=4000)
+    head: Head = "linear"
     preprocessing: Preprocessing
+    text_tower: TextTowerRef | None = None
+    text_head: Head | None = None
     training: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.head != "linear" and self.projection is None:
+            raise ValueError(f"A head '{self.head}' needs 'projection', the dimension that it ends in.")
+        if self.text_head is not None and self.text_tower is None:
+            raise ValueError("A text head needs a text tower.")
+        return self
+
+    def recipe(self) -> dict[str, Any]:
+        """What the vectors depend on besides the weights. A field that came later counts only where it is used, so
+        that what was registered before keeps its identity; a text tower counts by its hash, wherever it was found.
+        """
+        later = {"head", "text_tower", "text_head"}
+        recipe = self.model_dump(mode="json", exclude={"name", "training"} | later)
+        if self.head != "linear":
+            recipe["head"] = self.head
+        if self.text_tower is not None:
+            recipe |= {"text_tower": self.text_tower.hash, "text_head": self.text_head}
+        return recipe
 
 
 class GeM(nn.Module):
@@ -58,7 +89,7 @@ class GeM(nn.Module):
 
 
 class DrawingNet(nn.Module):
-    """Backbone, pooling, projection. Training and serving both use this class, so they cannot drift apart."""
+    """Backbone, pooling, heads. Training and serving both use this class, so they cannot drift apart."""
 
     def __init__(self, config: CheckpointConfig, *, pretrained: bool = False) -> None:
         """With `pretrained` the backbone starts from timm's weights. Raises BadSpec."""
@@ -69,12 +100,29 @@ class DrawingNet(nn.Module):
         self.pooling = GeM() if config.pooling == "gem" else None
         features = self._feature_count(config)
         self.dimension = config.projection or features
-        self.projection = nn.Linear(features, config.projection) if config.projection else nn.Identity()
+        self.projection = make_head(config.head, features, config.projection) if config.projection else nn.Identity()
+        self.text_projection = self._text_head(config)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Normalised pictures (n, 3, height, width) to features (n, dimension), not yet of unit length."""
         features: Tensor = self.projection(self._pooled(pictures))
         return features
+
+    def project_texts(self, features: Tensor) -> Tensor:
+        """The text tower's unit rows (n, its dimension) to features (n, dimension), not yet of unit length."""
+        projected: Tensor = self.text_projection(features)
+        return projected
+
+    def _text_head(self, config: CheckpointConfig) -> nn.Module:
+        tower = config.text_tower
+        if tower is not None and config.text_head is not None:
+            return make_head(config.text_head, tower.dimension, self.dimension)
+        if tower is not None and tower.dimension != self.dimension:
+            raise BadSpec(
+                f"The drawings' vectors have {self.dimension} dimensions and the texts' {tower.dimension}:"
+                f" set 'projection' to {tower.dimension}, or add a text head."
+            )
+        return nn.Identity()
 
     def _pooled(self, pictures: Tensor) -> Tensor:
         pooled: Tensor
@@ -96,7 +144,7 @@ class DrawingNet(nn.Module):
         return int(pooled.shape[1])
 
 
-def save_checkpoint(folder: Path, net: DrawingNet, config: CheckpointConfig) -> None:
+def save_checkpoint(folder: Path, net: DrawingNet, config: CheckpointConfig, card: ModelCard | None = None) -> None:
     """Write a checkpoint; `folder` appears whole or not at all. Raises FileExistsError."""
     if folder.exists():
         raise FileExistsError(f"{folder} exists already, and a checkpoint never changes.")
@@ -106,13 +154,28 @@ def save_checkpoint(folder: Path, net: DrawingNet, config: CheckpointConfig) -> 
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
         safetensors.torch.save_file(weights, draft / WEIGHTS)
         (draft / CONFIG).write_text(config.model_dump_json(indent=2) + "\n")
+        if card is not None:
+            (draft / CARD).write_text(render_card(card, name=config.name, model=_facts(net, config)))
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def _facts(net: DrawingNet, config: CheckpointConfig) -> dict[str, str]:
+    size = config.preprocessing
+    head = f"{config.pooling} pooling" + (f", {config.head} head" if config.projection else "")
+    tower = config.text_tower
+    return {
+        "Backbone": f"{config.backbone}, {head}",
+        "Parameters": f"{sum(each.numel() for each in net.parameters()):,}",
+        "Input": f"{size.width} x {size.height} px, the whole drawing on white",
+        "Vector": f"{net.dimension} dimensions, length 1",
+        "Text tower": f"{tower.name} (frozen, {tower.hash[:12]})" if tower else "none: drawings only",
+    }
+
+
 def load_checkpoint(spec: Spec, device: str, precision: Precision) -> Encoder:
-    """The encoder of a checkpoint folder. Raises BadSpec, WeightsUnavailable."""
+    """The encoder of a checkpoint folder, for texts too if it has a text tower. Raises BadSpec, WeightsUnavailable."""
     spec.allow(())
     check_device(device)
     folder = Path(spec.name)
@@ -129,10 +192,21 @@ def load_checkpoint(spec: Spec, device: str, precision: Precision) -> Encoder:
         spec=spec.text,
         dimension=net.dimension,
         precision=precision,
-        recipe={"library": "linework", **config.model_dump(mode="json", exclude={"name", "training"})},
+        recipe={"library": "linework", **config.recipe()},
         weights=weights_digest(net),
+        has_text=config.text_tower is not None,
     )
-    return TorchEncoder(manifest, net, config.preprocessing, device=device, precision=precision)
+    texts = _text_features(net, config.text_tower, device) if config.text_tower else None
+    return TorchEncoder(manifest, net, config.preprocessing, device=device, precision=precision, text_features=texts)
+
+
+def _text_features(net: DrawingNet, ref: TextTowerRef, device: str) -> TextFeatures:
+    tower = reload_text_tower(ref, device)
+
+    def features(batch: list[str], on: torch.device) -> Tensor:
+        return net.project_texts(torch.from_numpy(tower.encode(batch)).to(on))
+
+    return features
 
 
 def read_config(folder: Path) -> CheckpointConfig:

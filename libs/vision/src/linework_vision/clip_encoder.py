@@ -38,7 +38,7 @@ def load_open_clip(spec: Spec, device: str, precision: Precision) -> Encoder:
     spec.allow(())
     check_device(device)
     name, pretrained = split_name(spec.name)
-    clip, tokenizer = _create(name, pretrained)
+    clip, tokenizer = create_clip(name, pretrained)
     preprocessing = preprocessing_of(clip)
     net = ImageTower(clip)
 
@@ -60,7 +60,7 @@ def load_open_clip(spec: Spec, device: str, precision: Precision) -> Encoder:
         weights=weights_digest(clip),
         has_text=True,
     )
-    return TorchEncoder(manifest, net, preprocessing, device=device, precision=precision, text_tower=texts)
+    return TorchEncoder(manifest, net, preprocessing, device=device, precision=precision, text_features=texts)
 
 
 def split_name(name: str) -> tuple[str, str | None]:
@@ -88,7 +88,8 @@ def preprocessing_of(clip: Any) -> Preprocessing:
     )
 
 
-def _create(name: str, pretrained: str | None) -> tuple[Any, Any]:
+def create_clip(name: str, pretrained: str | None) -> tuple[Any, Any]:
+    """The model, on the CPU and in evaluation mode, and its tokenizer. Raises WeightsUnavailable."""
     try:
         clip = open_clip.create_model(name, pretrained=pretrained, device="cpu", require_pretrained=True)
         return clip.eval(), open_clip.get_tokenizer(name)

@@ -34,7 +34,7 @@ def make_manifest(
         "precision": precision,
         "weights": weights,
     }
-    content = hashlib.sha256(_canonical({**detail, "dimension": dimension, "has_text": has_text})).hexdigest()
+    content = hash_of({**detail, "dimension": dimension, "has_text": has_text})
     return EncoderManifest(
         id=f"{slug(name)}-{content[:12]}",
         name=name,
@@ -54,6 +54,11 @@ def digest_of(weights: Weights) -> str:
         digest.update(_canonical([name, array.dtype.str, list(array.shape)]))
         digest.update(array.data)
     return digest.hexdigest()
+
+
+def hash_of(value: Mapping[str, Any]) -> str:
+    """SHA-256 over plain JSON, whatever the order of its keys."""
+    return hashlib.sha256(_canonical(value)).hexdigest()
 
 
 def slug(name: str) -> str:

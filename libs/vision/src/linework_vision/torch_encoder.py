@@ -17,7 +17,7 @@ from linework_vision.identity import digest_of
 from linework_vision.pictures import Preprocessing
 from linework_vision.registry import Precision
 
-TextTower = Callable[[list[str], torch.device], Tensor]
+TextFeatures = Callable[[list[str], torch.device], Tensor]
 
 
 class TorchEncoder(Encoder):
@@ -31,14 +31,14 @@ class TorchEncoder(Encoder):
         *,
         device: str,
         precision: Precision,
-        text_tower: TextTower | None = None,
+        text_features: TextFeatures | None = None,
     ) -> None:
         super().__init__(manifest)
         self.device = torch.device(device)
         self.net = net.to(self.device).eval()
         self.preprocessing = preprocessing
         self.precision = precision
-        self._text_tower = text_tower
+        self._text_features = text_features
 
     def preprocess(self, drawing: Image.Image) -> NDArray[np.uint8]:
         """Greys, uint8 (height, width): a twelfth of what normalised floats in three channels would take in a queue."""
@@ -50,9 +50,9 @@ class TorchEncoder(Encoder):
             return _to_numpy(self.net(pictures))
 
     def _texts(self, texts: list[str]) -> NDArray[Any]:
-        assert self._text_tower is not None
+        assert self._text_features is not None
         with torch.inference_mode(), self._autocast():
-            return _to_numpy(self._text_tower(texts, self.device))
+            return _to_numpy(self._text_features(texts, self.device))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
