@@ -68,24 +68,20 @@ def _scored(encoder: Encoder, target: Target, scope: Scope, among: Collection[in
     """Row, drawing, patent, score and its parts, for each row of the scope."""
     image = _image(target)
     text, source = _text(encoder, target, scope.snapshot)
-    score: Any = image if text is None else text
-    if image is not None and text is not None:  # a part alone keeps its own number, by whichever way it is ranked
-        score = target.image_weight * image + target.text_weight * text
+    row = (Embedding.drawing_row, Embedding.drawing_id, Embedding.patent_id)
     statement = (
-        select(
-            Embedding.drawing_row,
-            Embedding.drawing_id,
-            Embedding.patent_id,
-            score.label("score"),
-            _or_null(image).label("image"),
-            _or_null(text).label("text"),
-        )
+        select(*row, _or_null(image).label("image"), _or_null(text).label("text"))
         .select_from(source)
         .where(Embedding.encoder == encoder.number, *scope.passing(Embedding))
     )
     if among is not None:
         statement = statement.where(Embedding.drawing_row.in_(list(among)))
-    return statement.subquery("scored")
+    parts = statement.offset(0).subquery("parts")  # or each part would be computed again for the score
+    score: Any = parts.c.image if text is None else parts.c.text
+    if image is not None and text is not None:  # a part alone keeps its own number, by whichever way it is ranked
+        score = target.image_weight * parts.c.image + target.text_weight * parts.c.text
+    found = (parts.c.drawing_row, parts.c.drawing_id, parts.c.patent_id)
+    return select(*found, score.label("score"), parts.c.image, parts.c.text).subquery("scored")
 
 
 def _image(target: Target) -> Any | None:
@@ -103,7 +99,7 @@ def _text(encoder: Encoder, target: Target, snapshot: int) -> tuple[Any | None, 
     own = and_(Drawing.row_id == Embedding.drawing_row, Drawing.words.op("@@")(query))
     said = and_(Description.drawing_row == Embedding.drawing_row, words.described(query, snapshot))
     source: Any = Embedding.__table__.outerjoin(Drawing.__table__, own).outerjoin(Description.__table__, said)
-    lexical = words.score(Drawing.words, Description.words, query)
+    lexical = words.score(words.rank(Drawing.words, query), words.rank(Description.words, query))
     if target.text_vector is None:
         return lexical, source
     vector = and_(
@@ -127,16 +123,17 @@ def _or_null(part: Any | None) -> Any:
 def best_by_words(session: Session, encoder: Encoder, text: str, scope: Scope, limit: int) -> list[int]:
     """Rows of the drawings whose words answer best, their own or their descriptions'; fewer where fewer have any."""
     query = words.query_of(text)
-    own = select(Drawing.row_id, Drawing.words).where(Drawing.words.op("@@")(query)).subquery("own")
-    described = words.described(query, scope.snapshot)
-    said = select(Description.drawing_row, Description.words).where(described).subquery("said")
+    rank = words.rank(Drawing.words, query).label("rank")
+    own = select(Drawing.row_id, rank).where(Drawing.words.op("@@")(query)).subquery("own")
+    rank = words.rank(Description.words, query).label("rank")
+    said = select(Description.drawing_row, rank).where(words.described(query, scope.snapshot)).subquery("said")
     row = func.coalesce(own.c.row_id, said.c.drawing_row)
     statement = (
         select(Embedding.drawing_row)
         .select_from(own.join(said, said.c.drawing_row == own.c.row_id, full=True))
         .join(Embedding, and_(Embedding.encoder == encoder.number, Embedding.drawing_row == row))
         .where(*scope.passing(Embedding))
-        .order_by(words.score(own.c.words, said.c.words, query).desc(), Embedding.drawing_id)
+        .order_by(words.score(own.c.rank, said.c.rank).desc(), Embedding.drawing_id)
         .limit(limit)
     )
     return list(session.scalars(statement))

@@ -8,7 +8,7 @@ The score of a drawing d, by which everything here is ranked:
                                                             descriptions, and d itself while it has none
     score(d) = (w_image image(d) + w_text text(d)) / (w_image + w_text)
 
-where words(d) in [0, 1) is the full-text rank of d's own words and its descriptions (words.py). A query without
+where words(d) in [0, 1) is the full-text rank of d's own words and its descriptions' (words.py). A query without
 pictures has w_image = 0, one without text w_text = 0. Several pictures of one design are joined by their maximum: a
 hit shows the design from one side, and is compared with the query's picture from that side.
 """

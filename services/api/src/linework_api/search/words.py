@@ -8,7 +8,7 @@ looked for with OR: a drawing that has all of them comes before one that has som
 from typing import Any
 
 from sqlalchemy import ColumnElement, Float, Text, and_, bindparam, cast, func, literal_column, select
-from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+from sqlalchemy.dialects.postgresql import TSQUERY
 
 from linework_core.corpus import visible
 from linework_core.fulltext import LANGUAGE
@@ -28,15 +28,20 @@ def query_of(text: str) -> ColumnElement[Any]:
     return select(any_word).scalar_subquery()  # so that it is parsed once, and not for every row that is scored
 
 
-def score(own: Any, described: Any, query: ColumnElement[Any]) -> ColumnElement[float]:
-    """How well a drawing's own words and those of its descriptions (tsvectors, or NULL) answer a query, in [0, 1).
-
-    It is the ts_rank of both together, with words of title and object (A) above those of captions (B) above those
-    of descriptions (C); about the weighted share of the query's words that the drawing has.
+def rank(words: Any, query: ColumnElement[Any]) -> ColumnElement[float]:
+    """ts_rank, in [0, 1), with words of title and object (A) above those of captions (B) above those of descriptions
+    (C); about the weighted share of the query's words that there are. NULL for no words.
     """
-    nothing: ColumnElement[Any] = literal_column("''::tsvector", TSVECTOR)
-    together = func.coalesce(own, nothing, type_=TSVECTOR).concat(func.coalesce(described, nothing, type_=TSVECTOR))
-    return cast(func.ts_rank(WEIGHTS, together, query), Float)
+    return cast(func.ts_rank(WEIGHTS, words, query), Float)
+
+
+def score(own: Any, described: Any) -> ColumnElement[float]:
+    """How well a drawing answers, in [0, 1), by the ranks of its own words and of its descriptions' (or NULLs).
+
+    It is own + (1 - own) described: descriptions count for what its own words leave open.
+    """
+    mine = func.coalesce(own, 0.0, type_=Float)
+    return mine + (1.0 - mine) * func.coalesce(described, 0.0, type_=Float)
 
 
 def described(query: ColumnElement[Any], snapshot: int) -> ColumnElement[bool]:

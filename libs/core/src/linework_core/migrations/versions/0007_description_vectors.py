@@ -41,10 +41,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["description"], ["descriptions.id"]),
         sa.PrimaryKeyConstraint("encoder", "description"),
     )
+    # A search by a frequent word ranks many descriptions: their words stay in the row, and the texts make room.
+    op.execute("ALTER TABLE descriptions ALTER COLUMN words SET STORAGE MAIN")
     op.add_column("indexes", sa.Column("described_at", sa.BigInteger(), nullable=True))
 
 
 def downgrade() -> None:
     op.drop_column("indexes", "described_at")
+    op.execute("ALTER TABLE descriptions ALTER COLUMN words SET STORAGE EXTENDED")
     op.drop_table("description_vector_failures")
     op.drop_table("description_vectors")
