@@ -95,7 +95,7 @@ async def test_the_row_holds_provenance_and_cost_and_no_key(stub: Stub, redis_ur
     "other",
     [
         asking("chair"),
-        asking(image=b"another picture"),
+        asking(images=(b"another picture",)),
         asking(max_tokens=100),
         asking(temperature=0.5),
         asking(seed=1),
@@ -104,9 +104,9 @@ async def test_the_row_holds_provenance_and_cost_and_no_key(stub: Stub, redis_ur
     ids=["words", "picture", "length", "temperature", "seed", "schema"],
 )
 def test_a_call_that_differs_in_anything_is_another_call(other: ChatRequest) -> None:
-    request = asking(image=b"picture")
+    request = asking(images=(b"picture",))
     assert other.key("http://a/v1", "m") != request.key("http://a/v1", "m")
-    assert request.key("http://a/v1", "m") == asking(image=b"picture").key("http://a/v1", "m")
+    assert request.key("http://a/v1", "m") == asking(images=(b"picture",)).key("http://a/v1", "m")
     assert request.key("http://b/v1", "m") != request.key("http://a/v1", "m")
     assert request.key("http://a/v1", "n") != request.key("http://a/v1", "m")
 

@@ -51,7 +51,7 @@ async def test_an_answer_comes_with_its_tokens_and_latency(stub: Stub, redis_url
 
 async def test_the_request_carries_picture_schema_key_and_seed(stub: Stub, redis_url: str) -> None:
     async with provided(stub.url, redis_url) as provider:
-        await provider.chat(asking(image=png(), seed=7))
+        await provider.chat(asking(images=(png(),), seed=7))
     [call] = stub.log
     assert call.authorization == f"Bearer {KEY}"
     assert call.body["seed"] == 7

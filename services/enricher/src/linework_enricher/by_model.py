@@ -18,12 +18,13 @@ from linework_core.errors import LineworkError, Unavailable
 from linework_core.jobs.runner import Run, Stopped
 from linework_core.settings import Settings
 from linework_enricher import enrichment
+from linework_enricher.asking import Asker, NotDescribed
 from linework_enricher.calls import Calls
 from linework_enricher.enrichment import Unit
 from linework_enricher.errors import ProviderError, Rejected
 from linework_enricher.ledger import Ledger
 from linework_enricher.pages import Pages
-from linework_enricher.pipeline import NotDescribed, Pipeline
+from linework_enricher.pipeline import Pipeline
 from linework_enricher.provider import Provider, opened
 from linework_enricher.purse import OutOfBudget, Purse
 from linework_enricher.recipe import Order
@@ -71,8 +72,8 @@ async def _pipeline(
                 captioner = await stack.enter_async_context(opened(order.captioner, key, redis))
         except ValueError as error:  # a key that no header can carry
             raise ProviderRefuses(str(error)) from None
-        purse = Purse(order.budget, ledger.spent)
-        yield Pipeline(order.recipe, llm, captioner, Calls(run.engine), objects, purse)
+        asker = Asker(Calls(run.engine), Purse(order.budget, ledger.spent))
+        yield Pipeline(order.recipe, llm, captioner, asker, objects)
 
 
 class _Pass:

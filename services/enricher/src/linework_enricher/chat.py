@@ -16,10 +16,10 @@ IMAGE_TOKENS = 1100  # about what a derivative costs with the large providers; o
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """`image` is a PNG and belongs to the last message; `schema` is the JSON schema that the answer is to obey."""
+    """`images` are PNGs and belong to the last message; `schema` is the JSON schema that the answer is to obey."""
 
     messages: Sequence[Message]
-    image: bytes | None = None
+    images: Sequence[bytes] = ()
     schema: Mapping[str, Any] | None = None
     max_tokens: int = 1024
     temperature: float = 0.0
@@ -27,15 +27,15 @@ class ChatRequest:
 
     def key(self, provider_url: str, model: str) -> str:
         """SHA-256 of all that the answer depends on. How a server has to be spoken to is no part of it."""
-        whole = asdict(replace(self, image=None))
-        whole["image"] = hashlib.sha256(self.image).hexdigest() if self.image else None
+        whole = asdict(replace(self, images=()))
+        whole["images"] = [hashlib.sha256(image).hexdigest() for image in self.images]
         whole["provider"], whole["model"] = provider_url, model
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
     def tokens(self) -> int:
         """About how many tokens the call takes at most, answer included: three characters a token is generous."""
         characters = sum(len(message["content"]) for message in self.messages) + len(json.dumps(self.schema or ""))
-        return characters // 3 + (IMAGE_TOKENS if self.image else 0) + self.max_tokens
+        return characters // 3 + IMAGE_TOKENS * len(self.images) + self.max_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,15 @@ class Dialect:
         *earlier, last = [dict(message) for message in request.messages]
         if request.schema is not None and self.answers != "json_schema":
             last["content"] += f"\n\nAnswer with one JSON object by this schema, and nothing else:\n{_dumped(request)}"
-        if request.image is None:
+        if not request.images:
             return [*earlier, last]
-        picture = "data:image/png;base64," + base64.b64encode(request.image).decode()
-        parts = [{"type": "text", "text": last["content"]}, {"type": "image_url", "image_url": {"url": picture}}]
+        parts = [{"type": "text", "text": last["content"]}, *(_part(image) for image in request.images)]
         return [*earlier, {**last, "content": parts}]
+
+
+def _part(image: bytes) -> dict[str, Any]:
+    url = "data:image/png;base64," + base64.b64encode(image).decode()
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def _dumped(request: ChatRequest) -> str:

@@ -92,7 +92,7 @@ class DryRun:
     def _captions(self, session: Session, units: list[Unit], captioner: ProviderSettings) -> list[str | None]:
         requests = {unit.lead.drawing_row: caption_request(unit.lead, self._picture(unit.lead)) for unit in units}
         keys = {row: request.key(captioner.url, captioner.model) for row, request in requests.items()}
-        pending = {keys[row] if request.image else f"caption of {row}": request for row, request in requests.items()}
+        pending = {keys[row] if request.images else f"caption of {row}": request for row, request in requests.items()}
         said = self._enter(session, captioner, pending, CAPTION_OUT, image=True)
         return [readable_caption(said.get(keys[unit.lead.drawing_row]) or "") or UNSEEN for unit in units]
 
@@ -112,7 +112,7 @@ class DryRun:
                 self._estimate.cache_hits += 1
                 continue
             request = requests[key]
-            seen = IMAGE_TOKENS if image and request.image is None else 0
+            seen = IMAGE_TOKENS if image and not request.images else 0
             self._estimate.add(provider, request.tokens() - request.max_tokens + seen, tokens_out)
         self._counted |= requests.keys()
         return known
