@@ -9,7 +9,7 @@ from linework_local.machine import GB, Machine
 from linework_local.programs import Plan
 
 MACHINE = Machine(8 * GB, 4, 4 * GB)
-SERVICES = {"embedder", "api", "ingest", "embed", "enrich", "beat"}
+SERVICES = {"embedder", "api", "ingest", "embed", "enrich", "trainer", "beat"}
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from linework_local.supervision import Supervisor
 
 from .command_line import linework, processes_that_name
 
-PROCESSES = {"postgres", "redis", "embedder", "api", "ingest", "embed", "enrich", "beat"}
+PROCESSES = {"postgres", "redis", "embedder", "api", "ingest", "embed", "enrich", "trainer", "beat"}
 
 
 @dataclass

@@ -110,6 +110,11 @@ class Plan:
                 _celery("linework_enricher.worker", "worker", "-Q", "enrich", "-P", "solo", "-n", "enrich@local"),
                 environment=one_thread,
             ),
+            Program(
+                "trainer",
+                _celery("linework_trainer.worker", "worker", "-Q", "evaluate", "-P", "solo", "-n", "trainer@local"),
+                environment=threads,
+            ),
             Program("beat", tied([sys.executable, "-m", "linework_api.beat"]), environment=one_thread),
         ]
 

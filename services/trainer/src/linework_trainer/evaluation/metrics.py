@@ -72,14 +72,15 @@ def measures(ranks: Ranks) -> dict[str, Tensor]:
     Average precision is the mean, over a query's relevant items, of the precision at their ranks; the j-th relevant
     item at rank r has precision j / r.
     """
-    counts, wide = ranks.counts.double(), ranks.ranks.shape[1]
-    column = torch.arange(1, wide + 1, device=counts.device)
-    real = column <= ranks.counts[:, None]
-    at = torch.where(real, ranks.ranks, torch.iinfo(torch.int64).max).double()
-    first = at[:, 0] if wide else torch.full_like(counts, torch.inf)
-    found = {k: (at <= k).sum(dim=1).double() for k in DEPTHS}
+    counts, at = ranks.counts.double(), ranks.ranks.double()
+
+    def of_each(values: Tensor, reduce: str = "sum") -> Tensor:
+        return torch.segment_reduce(values, reduce, lengths=ranks.counts)
+
+    first = of_each(at, "min")  # infinite where there is none
+    found = {k: of_each((at <= k).double()) for k in DEPTHS}
     every = {
-        "map": (column / at).sum(dim=1) / counts,
+        "map": of_each(ranks.ordinals / at) / counts,
         **{f"hit_rate@{k}": found[k].clamp(max=1) for k in DEPTHS},
         **{f"recall@{k}": found[k] / counts for k in DEPTHS},
         f"mrr@{MRR_DEPTH}": torch.where(first <= MRR_DEPTH, 1 / first, 0.0),

@@ -1,8 +1,9 @@
 """Who is ranked for whom, and where the relevant items stand. Everything is exact; memory is bounded by chunks.
 
 The database is put in the order of its dates, so that what was known before a query is a beginning of it, and
-each item of a query's ranking becomes one whole number, its key: the score above, the item's place below. So keys
-are unique, ties come in the order in which the items were given, and an item's rank is a count of greater keys.
+each item of a query's ranking becomes one whole number, its key: the score in the upper half, then the item's place,
+and in the last bit whether it is relevant. So keys are unique, ties come in the order in which the items were given,
+and after sorting nothing but last bits is needed: where they are set are the ranks.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ Floats = NDArray[np.float32]
 NONE = -1  # no group, no owner; also pads the rows of `wanted`
 LEFT_OUT = torch.iinfo(torch.int64).min  # the key of an item that is not ranked
 BYTES_PER_SCORE = 48  # what one query against one item takes at the most, all steps together
-_PLACE = (1 << 32) - 1
+_NOBODY = -2  # in place of NONE among the items, so that it equals nothing that is asked for
+_LAST = (1 << 31) - 1  # the greatest place
+_LOWER = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +54,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """Where the relevant items of some queries stand."""
+    """Where the relevant items of some queries stand: query after query, the last item of each first."""
 
     queries: Ints  # (b,) their places in the task
-    ranks: Tensor  # (b, r) int64, from 1, in ascending order; only the first `counts` of a row mean anything
+    ranks: Tensor  # (r,) int64, from 1
+    ordinals: Tensor  # (r,) int64: the item is its query's j-th relevant one, from 1
     counts: Tensor  # (b,) relevant items that are ranked
     eligible: Tensor  # (b,) items that are ranked
 
@@ -66,15 +70,15 @@ class Ranking:
     """
 
     def __init__(self, task: Task, *, device: str = "cpu", memory: int = 2**30) -> None:
-        if len(task.database) > _PLACE:
-            raise ValueError("A database of more than 2^32 items.")
+        if len(task.database) > _LAST:
+            raise ValueError("A database of more than 2^31 items.")
         self._device, self._memory = torch.device(device), memory
         self._task = task
         order = np.arange(len(task.database)) if task.dates is None else np.argsort(task.dates, kind="stable")
         self._dates = None if task.dates is None else task.dates[order]
         self._vectors = self._put(task.database[order])
-        self._places = self._put(_PLACE - order)
-        self._groups, self._owners = self._put(task.groups[order]), self._put(task.owners[order])
+        self._places = self._put((_LAST - order) << 1)
+        self._groups, self._owners = self._nobodies(task.groups[order]), self._nobodies(task.owners[order])
         self._order = self._put(order)
 
     @property
@@ -88,17 +92,16 @@ class Ranking:
         """
         kept = None if keep is None else self._put(keep)[self._order]
         for chosen, known in self._chunks(queries):
-            keys, relevant = self._keys(chosen, known, kept)
-            yield _ranks(chosen, keys, relevant)
+            yield _ranks(chosen, self._keys(chosen, known, kept))
 
     def top(self, queries: Ints, k: int) -> list[Ints]:
         """The places in the database of the best k items of each query, fewer where fewer are ranked."""
         found: dict[int, Ints] = {}
         for chosen, known in self._chunks(queries):
-            keys, _ = self._keys(chosen, known, None)
+            keys = self._keys(chosen, known, None)
             best = keys.topk(min(k, known), dim=1).values.cpu().numpy()
             for query, row in zip(chosen, best, strict=True):
-                found[int(query)] = _PLACE - (row[row != LEFT_OUT] & _PLACE)
+                found[int(query)] = _LAST - ((row[row != LEFT_OUT] & _LOWER) >> 1)
         return [found[int(query)] for query in queries]
 
     def _chunks(self, queries: Ints | None) -> Iterator[tuple[Ints, int]]:
@@ -119,24 +122,26 @@ class Ranking:
     def _fitting(self, items: int) -> int:
         return min(max(1, self._memory // (BYTES_PER_SCORE * max(1, items))), 4096)
 
-    def _keys(self, chosen: Ints, known: int, kept: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Keys (b, known), and which of them are relevant."""
+    def _keys(self, chosen: Ints, known: int, kept: Tensor | None) -> Tensor:
+        """The keys (b, known), int64."""
         task = self._task
-        wanted, askers = self._put(task.wanted[chosen]), self._put(task.askers[chosen])
-        groups, owners = self._groups[:known], self._owners[:known]
-        ranked = (owners != askers[:, None]) | (owners == NONE)
+        wanted, askers = self._put(_short(task.wanted[chosen])), self._put(_short(task.askers[chosen]))
+        ranked = self._owners[:known] != askers[:, None]
         if task.before is not None and self._dates is not None:
             cuts = self._put(np.searchsorted(self._dates, task.before[chosen], side="left"))
             ranked &= torch.arange(known, device=self._device) < cuts[:, None]
         relevant = torch.zeros_like(ranked)
         for column in wanted.unbind(1):
-            relevant |= groups == column[:, None]
-        relevant &= ranked & (groups != NONE)
+            relevant |= self._groups[:known] == column[:, None]
+        relevant &= ranked
         if kept is not None:
             ranked &= kept[:known] | relevant
         scores = self._put(task.queries[chosen]) @ self._vectors[:known].T
-        keys = _ordered(scores).bitwise_left_shift_(32).bitwise_or_(self._places[:known])
-        return keys.masked_fill_(~ranked, LEFT_OUT), relevant
+        keys = _ordered(scores).bitwise_left_shift_(32).bitwise_or_(self._places[:known]).bitwise_or_(relevant)
+        return keys.masked_fill_(ranked.logical_not_(), LEFT_OUT)
+
+    def _nobodies(self, numbers: Ints) -> Tensor:
+        return self._put(_short(np.where(numbers == NONE, _NOBODY, numbers)))
 
     def _put(self, values: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
@@ -149,17 +154,17 @@ def _ordered(scores: Tensor) -> Tensor:
     return bits.long()
 
 
-def _ranks(chosen: Ints, keys: Tensor, relevant: Tensor) -> Ranks:
-    """Ranks from 1: how many keys of the row are at least as great. Sorts `keys` in place."""
-    counts = relevant.sum(dim=1)
-    rows, columns = relevant.nonzero(as_tuple=True)
-    place = torch.arange(len(rows), device=keys.device) - (counts.cumsum(0) - counts)[rows]
-    sought = keys.new_full((len(keys), int(counts.max()) if len(counts) else 0), LEFT_OUT)
-    sought[rows, place] = keys[rows, columns]
-    eligible = (keys != LEFT_OUT).sum(dim=1)
+def _ranks(chosen: Ints, keys: Tensor) -> Ranks:
+    """Where the relevant items stand. Sorts `keys` in place."""
     ascending = _sorted(keys)
-    ranks = keys.shape[1] - torch.searchsorted(ascending, sought)
-    return Ranks(chosen, _sorted(ranks), counts, eligible)
+    rows, columns = (ascending & 1).bool().nonzero(as_tuple=True)
+    counts = torch.bincount(rows, minlength=len(keys))
+    ordinals = counts.cumsum(0)[rows] - torch.arange(len(rows), device=keys.device)
+    return Ranks(chosen, keys.shape[1] - columns, ordinals, counts, (ascending != LEFT_OUT).sum(dim=1))
+
+
+def _short(numbers: Ints) -> NDArray[np.int32]:
+    return numbers.astype(np.int32)  # half the bytes to compare
 
 
 def _sorted(values: Tensor) -> Tensor:
