@@ -57,14 +57,16 @@ def needed(requirements: set[Requirement]) -> set[str]:
     return names
 
 
-def test_the_requirements_of_the_api_hold_no_torch() -> None:
-    requirements = listed(ROOT / "requirements" / "api.txt")
+@pytest.mark.parametrize("image", ["api", "enricher"])
+def test_the_requirements_of_the_image_hold_no_torch(image: str) -> None:
+    requirements = listed(ROOT / "requirements" / f"{image}.txt")
     assert {"fastapi", "sqlalchemy", "celery"} <= {canonicalize_name(one.name) for one in requirements}
     assert needed(requirements) & HEAVY == set()
 
 
-def test_the_api_declares_no_package_that_needs_torch() -> None:
-    assert needed({Requirement("linework-api"), Requirement("linework-core")}) & HEAVY == set()
+def test_neither_api_nor_enricher_declares_a_package_that_needs_torch() -> None:
+    services = {Requirement("linework-api"), Requirement("linework-enricher"), Requirement("linework-core")}
+    assert needed(services) & HEAVY == set()
 
 
 IMPORTS = """
