@@ -132,7 +132,8 @@ def create_app(stub: Stub) -> FastAPI:
     async def log() -> dict[str, Any]:
         return {"calls": len(stub.log), "answered": len(stub.answered), "peak": stub.peak,
                 "purposes": stub.calls_by_purpose, "distinct": len({call.prompt for call in stub.answered}),
-                "started": [call.started for call in stub.log]}  # fmt: skip
+                "started": [call.started for call in stub.log],
+                "ended": [call.ended for call in stub.log]}  # fmt: skip
 
     @app.post("/faults")
     async def faults(names: list[str]) -> int:

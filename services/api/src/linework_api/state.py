@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from linework_api.embedder_client import EmbedderClient
 from linework_core.bounded import Decoder
-from linework_core.db import session_factory
+from linework_core.db import transaction
 from linework_core.settings import Settings
 from linework_core.tables import Encoder
 
@@ -37,7 +37,7 @@ async def resources(request: Request) -> Resources:
 
 def session(request: Request) -> Iterator[Session]:
     """One transaction a request. It commits before the answer is sent, so a caller who reads 202 finds the job."""
-    with session_factory(request.app.state.resources.engine).begin() as opened:
+    with transaction(request.app.state.resources.engine) as opened:
         yield opened
 
 

@@ -11,18 +11,17 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
-from sqlalchemy import ColumnElement, Engine, func, or_, select, update
+from sqlalchemy import Connection, Engine, Interval, Row, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from linework_core.db import transaction
 from linework_core.tables import LlmCall
 from linework_enricher.chat import ChatReply, ChatRequest
 from linework_enricher.errors import EmptyAnswer, Refused, TooLarge, Unusable
@@ -61,7 +60,8 @@ class Calls:
     async def ask(self, provider: Provider, request: ChatRequest, *, purpose: str, prompt: str) -> Answered:
         """The answer to `request`, sent at most once. `prompt` is the version of the prompt, for provenance.
 
-        Raises ProviderError; an Unusable answer is remembered and raised again, without a call, each time.
+        Raises ProviderError; an Unusable answer is remembered and raised again, without a call, each time. Any other
+        failure settles nothing: whoever waited for this call makes it then.
         """
         key = request.key(provider.url, provider.model)
         lock = self._here.setdefault(key, asyncio.Lock())
@@ -71,25 +71,25 @@ class Calls:
             known |= {"provider_url": provider.url, "model": provider.model}
             if row := await self._answered_or_claimed(known, claim):
                 return _answer_of(row, cached=True)
-            async with self._claimed(key, claim):
+            async with self._claimed(key, claim), provider.under_way:
                 reply: ChatReply | Unusable
                 try:
                     reply = await provider.chat(request)
                 except Unusable as error:
                     reply = error
-                stored = await self._database(lambda session: _store(session, provider, key, reply))
+                stored = await self._database(lambda connection: _store(connection, provider, key, reply))
             return _answer_of(stored, cached=False)
 
     async def knows(self, provider: Provider, request: ChatRequest) -> bool:
         """Whether asking would be answered from the cache, for nothing."""
         key = request.key(provider.url, provider.model)
-        return bool(await self._database(lambda session: known(session, [key])))
+        return bool(await self._database(lambda connection: known(connection, [key])))
 
-    async def _answered_or_claimed(self, known: dict[str, str], claim: str) -> LlmCall | None:
+    async def _answered_or_claimed(self, known: dict[str, str], claim: str) -> Row[Any] | None:
         """The answered call, once another worker has it; None when it is ours to make."""
         pause_s = 0.05
         while True:
-            row = await self._database(lambda session: _claim(session, known, claim, self._claim_s))
+            row = await self._database(lambda connection: _claim(connection, known, claim, self._claim_s))
             if row.answered_at:
                 return row
             if row.claimed_by == claim:
@@ -113,16 +113,16 @@ class Calls:
     async def _keep_renewing(self, key: str, claim: str) -> None:
         while True:
             await asyncio.sleep(self._claim_s / 3)
-            await self._database(lambda session: _renew(session, key, claim, self._claim_s))
+            await self._database(lambda connection: _renew(connection, key, claim, self._claim_s))
 
     async def _give_back(self, key: str, claim: str) -> None:
         """An answered call has no claim any more, and any other may be made by the next who asks."""
         try:
-            await asyncio.to_thread(self._transact, lambda session: _renew(session, key, claim, 0))
+            await asyncio.to_thread(self._transact, lambda connection: _renew(connection, key, claim, 0))
         except (DBAPIError, PoolTimeout) as error:  # then it expires
             log.warning("claim not given back", error=type(error).__name__)
 
-    async def _database(self, action: Callable[[Session], Result]) -> Result:
+    async def _database(self, action: Callable[[Connection], Result]) -> Result:
         """Does `action` in a transaction, off the event loop; once more, and again, while Postgres is away."""
         retrying = AsyncRetrying(
             retry=retry_if_exception(_is_away),
@@ -133,12 +133,12 @@ class Calls:
         )
         return await retrying(asyncio.to_thread, self._transact, action)
 
-    def _transact(self, action: Callable[[Session], Result]) -> Result:
-        with transaction(self._engine) as session:
-            return action(session)
+    def _transact(self, action: Callable[[Connection], Result]) -> Result:
+        with self._engine.begin() as connection:
+            return action(connection)
 
 
-def known(session: Session, keys: Collection[str]) -> dict[str, str | None]:
+def known(session: Session | Connection, keys: Collection[str]) -> dict[str, str | None]:
     """The answers of those of these calls that have been answered, by key; None where the answer had no text."""
     answered = select(LlmCall.key, LlmCall.answer).where(LlmCall.key.in_(keys), LlmCall.answered_at.is_not(None))
     return dict(session.execute(answered).all())
@@ -151,46 +151,67 @@ def _is_away(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
-def _claim(session: Session, known: dict[str, str], claim: str, seconds: float) -> LlmCall:
-    """The call's row: answered, claimed by `claim`, or claimed by another."""
-    new = insert(LlmCall).values(**known, claimed_by=claim, claimed_until=_in(seconds))
-    upsert = new.on_conflict_do_update(
-        index_elements=["key"],
-        set_={"claimed_by": new.excluded.claimed_by, "claimed_until": new.excluded.claimed_until},
-        where=(LlmCall.answered_at.is_(None))
-        & or_(LlmCall.claimed_until.is_(None), LlmCall.claimed_until <= func.clock_timestamp()),
+# Statements made once: making one takes longer than Postgres takes to answer it
+_CALLS = LlmCall.__table__
+_UNTIL = func.clock_timestamp() + bindparam("term", type_=Interval)
+_READ = select(_CALLS).where(_CALLS.c.key == bindparam("call"))
+_NEW = insert(LlmCall).values(
+    **{name: bindparam(name) for name in ("key", "purpose", "prompt", "provider_url", "model", "claimed_by")},
+    claimed_until=_UNTIL,
+)
+_CLAIM = _NEW.on_conflict_do_update(
+    index_elements=["key"],
+    set_={"claimed_by": _NEW.excluded.claimed_by, "claimed_until": _NEW.excluded.claimed_until},
+    where=(_CALLS.c.answered_at.is_(None))
+    & or_(_CALLS.c.claimed_until.is_(None), _CALLS.c.claimed_until <= func.clock_timestamp()),
+).returning(_CALLS)
+_RENEW = (
+    update(_CALLS)
+    .where(_CALLS.c.key == bindparam("call"), _CALLS.c.claimed_by == bindparam("claim"))
+    .values(claimed_until=_UNTIL)
+)
+_TOLD = ("answer", "fault", "tokens_in", "tokens_out", "cost", "latency_ms")
+_STORE = (
+    update(_CALLS)
+    .where(_CALLS.c.key == bindparam("call"), _CALLS.c.answered_at.is_(None))
+    .values(
+        **{name: bindparam(name) for name in _TOLD},
+        answered_at=func.clock_timestamp(),
+        claimed_by=None,
+        claimed_until=None,
     )
-    if claimed := session.scalars(upsert.returning(LlmCall)).one_or_none():
-        return claimed
-    return session.scalars(select(LlmCall).where(LlmCall.key == known["key"])).one()
+    .returning(_CALLS)
+)
 
 
-def _renew(session: Session, key: str, claim: str, seconds: float) -> None:
+def _claim(connection: Connection, known: dict[str, str], claim: str, seconds: float) -> Row[Any]:
+    """The call's row: answered, claimed by `claim`, or claimed by another."""
+    values = {**known, "claimed_by": claim, "term": dt.timedelta(seconds=seconds)}
+    claimed = connection.execute(_CLAIM, values).one_or_none()
+    return claimed or connection.execute(_READ, {"call": known["key"]}).one()
+
+
+def _renew(connection: Connection, key: str, claim: str, seconds: float) -> None:
     """The claim ends in so many seconds, if it is still ours."""
-    ours = (LlmCall.key == key) & (LlmCall.claimed_by == claim)
-    session.execute(update(LlmCall).where(ours).values(claimed_until=_in(seconds)))
+    connection.execute(_RENEW, {"call": key, "claim": claim, "term": dt.timedelta(seconds=seconds)})
 
 
-def _store(session: Session, provider: Provider, key: str, reply: ChatReply | Unusable) -> LlmCall:
+def _store(connection: Connection, provider: Provider, key: str, reply: ChatReply | Unusable) -> Row[Any]:
     """The answered row. The first answer stays: a worker that was slow, and lost its claim, learns of that one."""
     values = {
+        "call": key,
         "answer": reply.text if isinstance(reply, ChatReply) else None,
         "fault": None if isinstance(reply, ChatReply) else reply.reason,
         "tokens_in": reply.tokens_in,
         "tokens_out": reply.tokens_out,
         "cost": provider.cost(reply.tokens_in, reply.tokens_out),
         "latency_ms": reply.latency_ms,
-        "answered_at": func.clock_timestamp(),
-        "claimed_by": None,
-        "claimed_until": None,
     }
-    answering = update(LlmCall).where(LlmCall.key == key, LlmCall.answered_at.is_(None)).values(**values)
-    if stored := session.scalars(answering.returning(LlmCall)).one_or_none():
-        return stored
-    return session.scalars(select(LlmCall).where(LlmCall.key == key)).one()
+    stored = connection.execute(_STORE, values).one_or_none()
+    return stored or connection.execute(_READ, {"call": key}).one()
 
 
-def _answer_of(row: LlmCall, *, cached: bool) -> Answered:
+def _answer_of(row: Row[Any], *, cached: bool) -> Answered:
     """The answer in the row. Raises the Unusable that it holds instead; what that cost is told to the first only."""
     tokens_in, tokens_out = row.tokens_in or 0, row.tokens_out or 0
     latency_ms = round(row.latency_ms or 0)
@@ -200,7 +221,3 @@ def _answer_of(row: LlmCall, *, cached: bool) -> Answered:
         raise error(f"{row.model} gave no usable answer ({row.fault}).", tokens_in=paid[0], tokens_out=paid[1],
                     latency_ms=paid[2])  # fmt: skip
     return Answered(row.key, row.answer or "", tokens_in, tokens_out, float(row.cost or 0), latency_ms, cached)
-
-
-def _in(seconds: float) -> ColumnElement[dt.datetime]:
-    return func.clock_timestamp() + dt.timedelta(seconds=seconds)

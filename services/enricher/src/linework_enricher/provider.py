@@ -43,6 +43,10 @@ class Provider(Protocol):
     @property
     def model(self) -> str: ...
 
+    @property
+    def under_way(self) -> asyncio.Semaphore:
+        """A place for each call, to be held until its answer is safe: it bounds what a kill can lose."""
+
     async def chat(self, request: ChatRequest) -> ChatReply:
         """The model's answer. Raises ProviderError."""
 
@@ -77,6 +81,7 @@ class OpenAIProvider:
         self._tries = tries
         self._backoff = wait_exponential_jitter(multiplier=backoff_s, max=60.0, jitter=backoff_s)
         self._dialect = Dialect()
+        self._under_way = asyncio.Semaphore(settings.concurrency)
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(settings.timeout_s, connect=min(10.0, settings.timeout_s), pool=None),
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
@@ -93,6 +98,10 @@ class OpenAIProvider:
     @property
     def model(self) -> str:
         return self._settings.model
+
+    @property
+    def under_way(self) -> asyncio.Semaphore:
+        return self._under_way
 
     def cost(self, tokens_in: int, tokens_out: int) -> float:
         return self._settings.cost(tokens_in, tokens_out)
