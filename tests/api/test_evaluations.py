@@ -22,7 +22,7 @@ from linework_core import corpus, encoders, store
 from linework_core.jobs import runner
 from linework_core.jobs.runner import HandedBack
 from linework_core.settings import Settings
-from linework_core.tables import Description, Drawing, Encoder, Evaluation, Job, Patent
+from linework_core.tables import Description, Drawing, Embedding, Encoder, Evaluation, Filterable, Job, Patent
 from linework_trainer.evaluation.job import evaluate
 from linework_vision import load as load_encoder
 from tests.api.conftest import (
@@ -116,6 +116,25 @@ def test_an_older_snapshot_is_evaluated_as_it_was(session, encoder, ask) -> None
     after = ask(protocol="class-temporal", snapshot=snapshot)
     assert after["results"] == before["results"]
     assert ask(protocol="class-temporal")["results"] != before["results"]
+
+
+def test_an_encoder_is_evaluated_on_a_corpus_older_than_itself(session, encoder, ask) -> None:
+    snapshot = load(session, encoder, designs(6))
+    later = encoders.register(session, load_encoder("debug:4").manifest)
+    late_snapshot = corpus.next_snapshot(session)
+    for row in session.scalars(select(Embedding)).all():
+        facts = {
+            name: getattr(row, name) for name in Filterable.__annotations__ if name not in ("added_in", "removed_in")
+        }
+        session.add(
+            Embedding(
+                **facts, encoder=later.number, drawing_row=row.drawing_row, drawing_id=row.drawing_id,
+                derivative=row.derivative, vector=list(row.vector)[:4], added_in=late_snapshot,
+            )
+        )  # fmt: skip
+    session.commit()
+    found = ask(protocol="class-temporal", encoder=later.encoder_id, snapshot=snapshot)["results"]
+    assert (found["items"], found["without_vector"]) == (12, 0)
 
 
 def test_queries_are_bounded_by_date_and_number_and_the_head_is_counted_on_what_came_before(

@@ -77,6 +77,8 @@ class _Evaluation:
         if request.encoder is None or request.snapshot is None:
             raise Unprocessable("An evaluation needs an encoder and a snapshot; the gateway names them.")
         with transaction(self._run.engine) as session:
+            # all reads see one moment: vectors come in meanwhile
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             encoder = encoders.find(session, request.encoder)
             material = trials.read(session, request, request.snapshot, encoder, self._run.checkpoint)
         return encoder, request.snapshot, material

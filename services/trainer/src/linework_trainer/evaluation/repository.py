@@ -38,9 +38,9 @@ class Drawings:
 def read_drawings(
     session: Session, encoder: Encoder, snapshot: int, basis: DateBasis, between_pages: Callable[[], None]
 ) -> Drawings:
-    """All drawings of the snapshot that have a vector. `between_pages` may raise, to stop."""
-    facts = "drawing_id, drawing_row, patent_id, locarno, derivative"
-    found = [(*row[:-1], _ordinal(row[-1])) for row in _stream(session, encoder, snapshot, f"{facts}, {basis}")]
+    """All drawings of the snapshot that have a vector now. `between_pages` may raise, to stop."""
+    facts = f"d.drawing_id, d.row_id, d.patent_id, d.locarno, d.derivative, d.{basis}"
+    found = [(*row[:-1], _ordinal(row[-1])) for row in _stream(session, encoder, snapshot, facts)]
     found.sort()  # here and not in the query: the server would write vectors to disk to sort them
     between_pages()
     names: dict[str | None, str | None] = {}  # a patent and a class have many drawings, and one string
@@ -54,7 +54,7 @@ def read_drawings(
         vectors=np.empty((len(found), encoder.dimension), dtype=np.float32),
     )
     places = {row: place for place, row in enumerate(drawings.rows)}
-    for number, (row, vector) in enumerate(_stream(session, encoder, snapshot, "drawing_row, halfvec_send(vector)")):
+    for number, (row, vector) in enumerate(_stream(session, encoder, snapshot, "d.row_id, halfvec_send(e.vector)")):
         if number % PAGE == 0:
             between_pages()
         drawings.vectors[places[row]] = np.frombuffer(vector, dtype=">f2", offset=4)  # its dimension stands before
@@ -62,12 +62,17 @@ def read_drawings(
 
 
 def _stream(session: Session, encoder: Encoder, snapshot: int, columns: str) -> Iterator[tuple[Any, ...]]:
-    """Columns of all vectors of the snapshot, read from a cursor on the server in binary, page by page."""
+    """Columns of all drawings of the snapshot and their vectors, read in binary from a cursor on the server.
+
+    The snapshot is the drawings'. A vector follows from its drawing, whenever it was made: so an encoder can be
+    evaluated on a corpus older than itself.
+    """
     driver: psycopg.Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
-    visible_then = "added_in <= %(snapshot)s AND (removed_in IS NULL OR removed_in > %(snapshot)s)"
+    visible_then = "d.added_in <= %(snapshot)s AND (d.removed_in IS NULL OR d.removed_in > %(snapshot)s)"
     with driver.cursor("vectors", binary=True) as cursor:
         cursor.itersize = PAGE
-        statement = f"SELECT {columns} FROM {encoders.partition(encoder)} WHERE {visible_then}"
+        vectors = f"{encoders.partition(encoder)} e ON e.drawing_row = d.row_id"
+        statement = f"SELECT {columns} FROM drawings d JOIN {vectors} WHERE {visible_then}"
         yield from cursor.execute(statement, {"snapshot": snapshot})
 
 
