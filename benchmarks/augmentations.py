@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from linework_trainer.augment import Augment, Augmentation
+from linework_core.recipes import Augmentation
+from linework_trainer.augment import Augment
 from linework_vision.pictures import fit_on_white
 
 SIDE, ROWS, VARIANTS = 128, 6, 7

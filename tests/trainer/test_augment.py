@@ -6,7 +6,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from linework_trainer.augment import Augment, Augmentation
+from linework_core.recipes import Augmentation
+from linework_trainer.augment import Augment
 
 NOTHING = {
     "horizontal_flip": 0,

@@ -39,6 +39,10 @@ def derivative_key(derivative: str) -> str:
     return f"derivatives/{derivative[:2]}/{derivative}.png"
 
 
+def checkpoint_key(sha256: str) -> str:
+    return f"checkpoints/{sha256[:2]}/{sha256}.tar"
+
+
 def artefact_key(sha256: str) -> str:
     """What a training or an evaluation has made: pictures, tables."""
     return f"artefacts/{sha256[:2]}/{sha256}"

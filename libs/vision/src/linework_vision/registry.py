@@ -1,6 +1,7 @@
 """From a spec to an encoder. A loader is imported only when its prefix is asked for: HOG needs no torch."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from linework_vision.encoder import Encoder
@@ -17,7 +18,8 @@ def load(spec: str, *, device: str = "cpu", precision: Precision = "fp32") -> En
     - `hog`: histograms of oriented gradients; needs no weights
     - `timm:NAME[;weights=/file][;image_size=N][;pretrained=false;seed=N]`
     - `open_clip:NAME/PRETRAINED`, a tag or a local file; `open_clip:local-dir:/folder`, `open_clip:hf-hub:ORG/NAME`
-    - `checkpoint:/folder`, or just the folder: what Linework's trainer writes
+    - `checkpoint:/folder`, or just the folder: what Linework's trainer writes; `checkpoint:sha256:HEX`: the same
+      out of the object store
     - `debug:DIMENSION`: for tests
 
     Raises BadSpec, WeightsUnavailable.
@@ -57,7 +59,10 @@ def _load_open_clip(spec: Spec, device: str, precision: Precision) -> Encoder:
 
 def _load_checkpoint(spec: Spec, device: str, precision: Precision) -> Encoder:
     from linework_vision.checkpoint import load_checkpoint
+    from linework_vision.stored import STORED, fetch_checkpoint
 
+    if spec.name.startswith(STORED):
+        spec = replace(spec, name=str(fetch_checkpoint(spec.name)))
     return load_checkpoint(spec, device, precision)
 
 

@@ -1,0 +1,106 @@
+"""Starting a training: here, or as several processes under torchrun."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+
+from linework_core.errors import LineworkError
+from linework_core.settings import Settings
+from linework_trainer.training.errors import ProcessFailed
+from linework_trainer.training.loop import Listener
+from linework_trainer.training.plan import ALIVE, REPORTS
+from linework_trainer.training.process import train
+
+POLL_S = 0.5
+END_S = 5.0  # what processes get to end by themselves
+
+
+def how_many(settings: Settings) -> int:
+    """Processes of a training on this machine: as set, or one for each GPU."""
+    if settings.train_processes:
+        return settings.train_processes
+    return max(1, torch.cuda.device_count()) if settings.device == "cuda" else 1
+
+
+def how_many_loaders(settings: Settings, processes: int) -> int:
+    """Processes that prepare drawings, for each process of the training."""
+    if settings.train_loaders is not None:
+        return settings.train_loaders
+    return min(8, max(1, (os.cpu_count() or 1) // (2 * processes)))
+
+
+def launch(folder: Path, listener: Listener, processes: int) -> None:
+    """Run the folder's plan to its end. Raises what `train` raises, ProcessFailed, and what the listener raises."""
+    if processes == 1:
+        train(folder, listener)
+        return
+    (folder / ALIVE).touch()
+    with _torchrun(folder, processes) as running:
+        lines = _Lines(folder / REPORTS)
+        while running.poll() is None:
+            (folder / ALIVE).touch()
+            lines.read(listener.tell)
+            listener.checkpoint()
+            try:
+                running.wait(POLL_S)
+            except subprocess.TimeoutExpired:
+                continue
+        lines.read(listener.tell)
+        if running.returncode != 0:
+            raise lines.error or ProcessFailed(f"A process of the training ended with {running.returncode}.")
+
+
+@contextmanager
+def _torchrun(folder: Path, processes: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The processes, in a group of their own that ends with the block."""
+    options = ["--standalone", "--nproc-per-node", str(processes), "-m", "linework_trainer.training.process"]
+    command = [sys.executable, "-m", "torch.distributed.run", *options, str(folder)]
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))}
+    running = subprocess.Popen(command, env=os.environ | threads, start_new_session=True)
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.terminate()  # torchrun passes it on
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(END_S)
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+
+class _Lines:
+    """The reports' file, read as it grows."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._read = 0
+        self.error: LineworkError | None = None
+
+    def read(self, tell: Callable[[dict[str, object]], None]) -> None:
+        if not self._file.exists():
+            return
+        with self._file.open() as file:
+            file.seek(self._read)
+            while (line := file.readline()).endswith("\n"):
+                self._read = file.tell()
+                told = json.loads(line)
+                if "report" in told:
+                    tell(told["report"])
+                elif self.error is None:
+                    self.error = _error(told["error"])
+
+
+def _error(told: dict[str, object]) -> LineworkError:
+    """The error of another process, as this one's own."""
+    error = ProcessFailed(str(told["detail"]))
+    error.type = str(told["type"])  # type: ignore[misc]  # of this error alone
+    error.extra = dict(told["extra"])  # type: ignore[call-overload]
+    return error
