@@ -19,7 +19,7 @@ ROUTES = """
 GET /search, POST /search, GET /searches/{search_id}
 POST /ingest, DELETE /patents/{patent_id}
 POST /embed, GET /encoders, POST /encoders, POST /encoders/{encoder_id}/activate
-POST /evaluate, GET /evaluations/{evaluation_id}
+POST /train, POST /evaluate, GET /evaluations/{evaluation_id}
 GET /jobs, GET /jobs/{job_id}, GET /jobs/{job_id}/events, DELETE /jobs/{job_id}
 GET /corpus, GET /patents/{patent_id}, GET /drawings/{drawing_id}, GET /drawings/{drawing_id}/image
 GET /health/live, GET /health/ready
@@ -97,7 +97,8 @@ def test_the_routes_of_the_contract_exist(route: str) -> None:
 
 def test_a_job_is_answered_with_202_and_its_place() -> None:
     paths = create_app(Settings(auth="off")).openapi()["paths"]
-    for method, path in [("post", "/ingest"), ("post", "/embed"), ("post", "/evaluate"), ("delete", "/patents/{patent_id}")]:
+    posts = [("post", path) for path in ("/ingest", "/embed", "/enrich", "/train", "/evaluate")]
+    for method, path in [*posts, ("delete", "/patents/{patent_id}")]:
         operation = paths[path][method]
         assert "Location" in operation["responses"]["202"]["headers"]
         assert "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}
