@@ -50,6 +50,8 @@ class Plan:
             extra["REDIS_URL"] = redis.url
         if "object_store_url" not in given:
             extra["OBJECT_STORE_URL"] = home.objects.as_uri()
+        if "cache_dir" not in given:
+            extra["CACHE_DIR"] = str(home.root / "cache")
         if "auth" not in given:
             extra["AUTH"] = "off"  # only this machine can reach the port
         return cls(home, port, settings, postgres, redis, extra)
@@ -112,7 +114,9 @@ class Plan:
             ),
             Program(
                 "trainer",
-                _celery("linework_trainer.worker", "worker", "-Q", "evaluate", "-P", "solo", "-n", "trainer@local"),
+                _celery(
+                    "linework_trainer.worker", "worker", "-Q", "evaluate,train", "-P", "solo", "-n", "trainer@local"
+                ),
                 environment=threads,
             ),
             Program("beat", tied([sys.executable, "-m", "linework_api.beat"]), environment=one_thread),

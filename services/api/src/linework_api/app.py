@@ -18,6 +18,7 @@ from linework_api.patents.endpoints import router as patents
 from linework_api.queries import each_once
 from linework_api.search.endpoints import router as search
 from linework_api.state import Resources
+from linework_api.trainings.endpoints import router as trainings
 from linework_core import http, logs, nearest
 from linework_core.bounded import Decoder
 from linework_core.db import make_engine, make_prober
@@ -45,7 +46,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     uploads = {"/search": 7 * settings.max_query_bytes, "/ingest": 2 * settings.max_upload_bytes}
     http.install(app, max_body={path: limit + http.MAX_BODY for path, limit in uploads.items()})
-    for router in (search, ingest, jobs, patents, descriptions, corpus, encoders, evaluations, health.router):
+    for router in (
+        search, ingest, jobs, patents, descriptions, corpus, encoders, evaluations, trainings, health.router,
+    ):  # fmt: skip
         app.include_router(router)
     http.describe_problems(app)
     return app

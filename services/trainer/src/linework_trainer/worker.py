@@ -1,4 +1,4 @@
-"""The trainer's worker: `celery -A linework_trainer.worker worker -Q evaluate -P solo`.
+"""The trainer's worker: `celery -A linework_trainer.worker worker -Q evaluate,train -P solo`.
 
 The pool is solo because CUDA does not survive a fork. Torch is loaded with the first job: a worker that waits is small.
 """
@@ -27,6 +27,18 @@ def _evaluate(run: Run) -> dict[str, Any]:
     from linework_trainer.evaluation.job import evaluate
 
     return evaluate(run, get_settings(), get_store())
+
+
+@app.task(name="linework.train.run")
+def train(job_id: str) -> None:
+    """Run a train job, if it waits for a worker."""
+    runner.run_job(UUID(job_id), _train)
+
+
+def _train(run: Run) -> dict[str, Any]:
+    from linework_trainer.training.job import train
+
+    return train(run, get_settings(), get_store())
 
 
 @worker_shutting_down.connect

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Augmentation(BaseModel):
     """What is done to a drawing, and how often. A probability of 0 (or 0 degrees, or a crop of 1) leaves it out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     horizontal_flip: float = Field(0.5, ge=0, le=1, description="probability of mirroring left and right")
     vertical_flip: float = Field(0.0, ge=0, le=1, description="probability of mirroring top and bottom")

@@ -11,7 +11,7 @@ Level = Literal["patents", "subclasses", "classes"]
 class LossPart(BaseModel):
     """`weight` counts where losses are summed; under 'uncertainty' weights are learned."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weight: float = Field(1.0, gt=0)
 

@@ -1,13 +1,17 @@
 """What a caller asks for with POST /train, and what the job then carries."""
 
 import datetime as dt
-from typing import Any
+import json
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from linework_core.recipes.files import load_recipe
 from linework_core.recipes.recipe import Recipe
 from linework_core.scope import DateBasis, Scope
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
+DEEPEST = 8  # no recipe's fields lie deeper
 
 
 class TrainingOrder(BaseModel):
@@ -15,20 +19,29 @@ class TrainingOrder(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    recipe: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$", description="its name")
+    recipe: Text = Field(description="its name")
     overrides: dict[str, Any] = Field(
         {}, description="fields of the recipe to change, as a JSON merge patch: {'stages': {'main': {'epochs': 5}}}"
     )
-    name: str | None = Field(
-        None, min_length=1, max_length=100, pattern=r"^[^\x00]+$", description="of the encoder; the recipe's by default"
-    )
+    name: Text | None = Field(None, max_length=100, description="of the encoder; the recipe's by default")
     before: dt.date | None = Field(None, description="train on nothing published on or after this day")
     after: dt.date | None = Field(None, description="train on nothing published before this day")
     date_basis: DateBasis = "granted"
-    locarno: list[str] = Field([], max_length=100, description="classes ('14') and subclasses ('14-02')")
-    office: list[str] = Field([], max_length=100)
-    licence: str = Field("Apache-2.0", max_length=200, pattern=r"^[^\x00]+$", description="of the weights")
-    attributions: list[str] = Field([], max_length=100, description="for the model card")
+    locarno: list[Text] = Field([], max_length=100, description="classes ('14') and subclasses ('14-02')")
+    office: list[Text] = Field([], max_length=100)
+    licence: Text = Field("Apache-2.0", description="of the weights")
+    attributions: list[Text] = Field([], max_length=100, description="for the model card")
+
+    @field_validator("overrides")
+    @classmethod
+    def _can_be_kept(cls, overrides: dict[str, Any]) -> dict[str, Any]:
+        """What a database holds: no NUL, no NaN, no halves of surrogate pairs; and no deeper than a recipe is."""
+        if _is_deeper(overrides, DEEPEST):
+            raise ValueError("nothing in a recipe lies that deep")
+        if "\\u0000" in json.dumps(overrides, allow_nan=False):
+            raise ValueError("there is a NUL in it")
+        json.dumps(overrides, ensure_ascii=False).encode()
+        return overrides
 
     def load_recipe(self) -> Recipe:
         """Raises UnknownRecipe, BadRecipe."""
@@ -44,3 +57,10 @@ class TrainingOrder(BaseModel):
             locarno=tuple(self.locarno),
             office=tuple(self.office),
         )
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)

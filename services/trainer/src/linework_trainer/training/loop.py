@@ -8,6 +8,7 @@ import structlog
 import torch
 from torch import Tensor, distributed, nn
 
+from linework_core.jobs.runner import HandedBack
 from linework_trainer.data.batches import Course, Share
 from linework_trainer.data.dataset import TrainingData
 from linework_trainer.training.building import Towers, make_net
@@ -74,7 +75,11 @@ class Training:
         batches = stage.load(first) if first < stage.course.steps else iter(())
         self._clock.start(first)
         for step in range(first, stage.course.steps):
-            self.listener.checkpoint()
+            try:
+                self.listener.checkpoint()
+            except HandedBack:
+                self._save(stage, step)  # another worker goes on from here
+                raise
             self.history.add(name, step, stage.step(step, batches))
             self.images += stage.course.size * stage.course.accumulate
             if self._clock.due("report", self.plan.report_seconds):
