@@ -102,6 +102,8 @@ def test_all_that_is_asked_reaches_the_enricher(
         {"provider": "template", "model": "some-model"},
         {"captioner": True},
         {"model": "some-model"},
+        {"provider": "template", "languages": ["de"]},
+        {"languages": ["fr", "de"]},
     ],
     ids=json.dumps,
 )

@@ -97,7 +97,7 @@ class _Pass:
         try:
             await self._go()
         except BaseExceptionGroup as group:
-            raise _most_telling(group) from None
+            raise most_telling(group) from None
         finally:
             await self._write()
         self._run.checkpoint()
@@ -184,7 +184,7 @@ class _Pass:
             await asyncio.shield(self._writing)
 
 
-def _most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The end that was asked for, before what went wrong on the way to it."""
-    causes = [_most_telling(one) if isinstance(one, BaseExceptionGroup) else one for one in group.exceptions]
+    causes = [most_telling(one) if isinstance(one, BaseExceptionGroup) else one for one in group.exceptions]
     return next((one for one in causes if isinstance(one, Stopped)), causes[0])

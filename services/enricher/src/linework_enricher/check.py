@@ -123,6 +123,31 @@ def clean(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(shown.split()))
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A rule that a text breaks: its stable kebab-case name, and what is said of the text."""
+
+    kind: str
+    said: str
+
+
+def broken_rule(text: str) -> Broken | None:
+    """The first rule about what may stand in a text that this one breaks."""
+    kind = _broken(text)
+    return Broken(kind, _SAID[kind]) if kind else None
+
+
+def parsed(raw: str) -> Any:
+    """The JSON of an answer, with or without a fence around it; a string is the fault that it is none."""
+    if len(raw) > _MOST_READ:
+        return "too-large: the answer is far too long"
+    try:
+        answer = json.loads(_FENCE.sub("", raw))
+    except (ValueError, RecursionError):
+        return _not_json(raw)
+    return "wrong-schema: the answer must be a JSON object" if isinstance(answer, str) else answer
+
+
 def near(one: str, other: str) -> bool:
     """Whether two texts say the same in nearly the same words, in whatever order."""
     return fuzz.token_sort_ratio(one, other, processor=utils.default_process, score_cutoff=NEAR) > 0
@@ -141,12 +166,9 @@ def _items(raw: str | bytes | list[Any]) -> list[Any] | str:
         return raw or "empty: the answer holds no texts"
     if isinstance(raw, bytes):
         raw = raw.decode("utf-8", errors="replace")
-    if len(raw) > _MOST_READ:
-        return "too-large: the answer is far too long"
-    try:
-        answer = json.loads(_FENCE.sub("", raw))
-    except (ValueError, RecursionError):
-        return _not_json(raw)
+    answer = parsed(raw)
+    if isinstance(answer, str):
+        return answer
     items = answer.get("texts") if isinstance(answer, dict) else answer
     if not isinstance(items, list):
         return 'wrong-schema: the answer must be {"texts": [{"text", "language"}, …]}'
@@ -168,11 +190,14 @@ def _text(item: Any) -> Text | str:
 
 
 def _fault(text: Text, languages: Sequence[str]) -> str | None:
-    told = next((kind for kind, rule in _RULES if rule.search(text.text)), None)
-    if told is not None:
+    if told := _broken(text.text):
         return told
     asked = {language.lower().split("-")[0] for language in languages}
     return None if text.language in asked and not _surely_another(text.text, {text.language}) else "language"
+
+
+def _broken(text: str) -> str | None:
+    return next((kind for kind, rule in _RULES if rule.search(text)), None)
 
 
 def _repeats(text: Text, kept: Iterable[Text]) -> str | None:

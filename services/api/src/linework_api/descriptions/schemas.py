@@ -64,6 +64,8 @@ class EnrichRequest(BaseModel):
     def _a_template_needs_no_model(self) -> "EnrichRequest":
         if self.provider == "template" and (self.model is not None or self.captioner):
             raise ValueError("'template' writes from facts alone: it takes neither 'model' nor 'captioner'")
+        if self.provider == "template" and "en" not in self.languages:
+            raise ValueError("'template' writes English only: 'en' must be among the languages")
         return self
 
 

@@ -20,6 +20,8 @@ def check_provider(asked: EnrichRequest, settings: Settings) -> str:
     provider = asked.provider or settings.enrich_provider
     if provider == "template" and (asked.model is not None or asked.captioner):
         raise Unprocessable("The provider is 'template', which takes neither 'model' nor 'captioner'.")
+    if provider == "template" and "en" not in asked.languages:
+        raise Unprocessable("The provider is 'template', which writes English only: 'en' must be among the languages.")
     if provider == "openai" and settings.llm is None:
         raise Unprocessable("No language model is configured here (setting LLM): use the provider 'template'.")
     if asked.captioner and settings.captioner is None:

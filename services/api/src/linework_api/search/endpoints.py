@@ -6,9 +6,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
 
 from linework_api.auth import Caller, needs
+from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.patents import service as patents
-from linework_api.search import clusters, exports, records, repository
+from linework_api.search import exports, records, repository, titles
 from linework_api.search.schemas import (
+    ClusterOptions,
     Clusters,
     ImageForm,
     ImageOptions,
@@ -16,13 +18,16 @@ from linework_api.search.schemas import (
     SearchAnswer,
     SearchRecord,
     StoredQuery,
+    TitleOptions,
 )
 from linework_api.search.service import SearchService, decode
 from linework_api.state import WithResources, WithSession
 from linework_core.db import transaction
 from linework_core.errors import TooLarge, UnreadableImage
 from linework_core.http import problems
-from linework_core.tables import Encoder
+from linework_core.jobs import service as jobs
+from linework_core.jobs.service import JobView
+from linework_core.tables import Job
 
 router = APIRouter(tags=["search"])
 Searcher = Annotated[Caller, Depends(needs("search"))]
@@ -102,23 +107,37 @@ def export_search(
 
 @router.get("/searches/{search_id}/clusters", responses=READ)
 def cluster_search(
+    search_id: UUID, session: WithSession, caller: Searcher, wanted: Annotated[ClusterOptions, Query()]
+) -> Clusters:
+    """The hits put together by likeness, each group with its keywords, and its title once one has been written."""
+    kept = records.find(session, search_id, owner=caller.sees_jobs_of)
+    made, subjects = titles.clustered(session, kept, wanted)
+    return Clusters(search_id=search_id, k=len(made), clusters=titles.named(session, made, subjects))
+
+
+@router.post("/searches/{search_id}/clusters/titles", status_code=202, responses=ACCEPTED | problems(404))
+def title_clusters(
     search_id: UUID,
     session: WithSession,
-    caller: Searcher,
-    k: Annotated[
-        int | None, Query(ge=1, le=50, description="How many clusters; by default about sqrt(hits / 2).")
-    ] = None,
-    top: Annotated[int, Query(ge=1, le=1000, description="How many of the best hits to cluster.")] = 100,
-) -> Clusters:
-    """The hits put together by likeness, each group with its keywords."""
+    resources: WithResources,
+    response: Response,
+    caller: Annotated[Caller, Depends(needs("enrich"))],
+    wanted: Annotated[TitleOptions, Query()],
+    key: IdempotencyHeader = None,
+) -> JobView:
+    """Have the clusters named: a title and a summary each, from up to five pictures, keywords and the query.
+
+    Ask for the same clusters (`k`, `top`) afterwards. What has been named before is named again for nothing.
+    """
     kept = records.find(session, search_id, owner=caller.sees_jobs_of)
-    hits = records.read(session, kept).answer.hits[:top]
-    encoder = session.get_one(Encoder, kept.encoder)
-    rows = kept.rows[:top]
-    vectors = repository.vectors_of(session, encoder, rows, kept.snapshot)
-    texts = repository.texts_of(session, rows)
-    made = clusters.group([vectors[row] for row in rows], hits, [texts[row] for row in rows], k)
-    return Clusters(search_id=search_id, k=len(made), clusters=made)
+
+    def make() -> Job:
+        _, subjects = titles.clustered(session, kept, wanted)
+        params = titles.job_params(subjects, wanted.provider, resources.settings)
+        return jobs.create(session, "enrich", params, owner=caller.name)
+
+    request = {"titles": str(search_id), **wanted.model_dump()}
+    return accept(session, response, caller, key, request, make)
 
 
 def read_whole(upload: UploadFile, limit: int) -> bytes:

@@ -151,6 +151,19 @@ def has_patent(session: Session, patent_id: str, snapshot: int) -> bool:
     return bool(session.scalar(select(found)))
 
 
+def title_of(session: Session, snapshot: int, drawing_id: str | None, patent_id: str | None) -> str | None:
+    """The title of this patent, or of the drawing's, as it was at the snapshot."""
+    wanted = select(Patent.title).where(visible(Patent, snapshot))
+    if drawing_id is not None:
+        own = (Drawing.drawing_id == drawing_id, visible(Drawing, snapshot))
+        wanted = wanted.join(Drawing, Drawing.patent_row == Patent.row_id).where(*own)
+    elif patent_id is not None:
+        wanted = wanted.where(Patent.patent_id == patent_id)
+    else:
+        return None
+    return session.scalars(wanted).first()
+
+
 def vectors_of(session: Session, encoder: Encoder, rows: Sequence[int], snapshot: int) -> dict[int, Any]:
     """Stored vectors by drawing row, as far as the index has them at the snapshot."""
     statement = select(Embedding.drawing_row, Embedding.vector).where(

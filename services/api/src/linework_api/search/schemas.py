@@ -261,6 +261,23 @@ class Replay(BaseModel):
     answer: SearchAnswer
 
 
+class ClusterOptions(BaseModel):
+    """How the hits of a search are put together."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    k: int | None = Field(None, ge=1, le=50, description="How many clusters; by default about sqrt(hits / 2).")
+    top: int = Field(100, ge=1, le=1000, description="How many of the best hits to cluster.")
+
+
+class TitleOptions(ClusterOptions):
+    """Which clusters are named, and by whom."""
+
+    provider: Literal["template", "openai"] | None = Field(
+        None, description="'template' names them by rules, 'openai' asks a model that is configured."
+    )
+
+
 class Keyword(BaseModel):
     word: str
     weight: float

@@ -20,7 +20,7 @@ Messages = list[dict[str, str]]  # [{"role", "content"}, …]
 _FILES: dict[Name, tuple[str, ...]] = {
     "caption": ("caption",),
     "describe": ("describe", "describe_task", "again"),
-    "cluster": ("cluster",),
+    "cluster": ("cluster", "again"),
 }
 _ANSWER_KEPT = 20_000  # characters of a bad answer that are shown again: enough to mend it, not to blow the context
 
