@@ -29,6 +29,7 @@ class Stack:
             "OBJECT_STORE_URL": (folder / "objects").as_uri(),
             "EMBEDDER_URL": f"unix://{folder}/embedder.sock",
             "INGEST_ROOTS": json.dumps([folder.as_uri()]),
+            "CACHE_DIR": str(folder / "cache"),
             "AUTH": "off",
             "LEASE_SECONDS": "3",
             "RECONCILE_SECONDS": "1",
@@ -51,6 +52,8 @@ class Stack:
             ],
             "ingest": [*celery, "linework_api.worker", *worker, "ingest", "-P", "threads", "-c", "2", "-n", "i@t"],
             "embed": [*celery, "linework_embedder.worker", *worker, "embed", "-P", "solo", "-n", "e@t"],
+            "enrich": [*celery, "linework_enricher.worker", *worker, "enrich", "-P", "solo", "-n", "n@t"],
+            "trainer": [*celery, "linework_trainer.worker", *worker, "evaluate,train", "-P", "solo", "-n", "t@t"],
             "beat": [*python, "linework_api.beat"],
         }  # fmt: skip
         return tied(commands[name])
@@ -98,6 +101,12 @@ class Stack:
     def ingest(self, path: Path) -> str:
         """Begin to ingest what lies at `path`; the job's id."""
         return str(self.client.post("/ingest", json={"uri": path.as_uri()}).raise_for_status().json()["id"])
+
+    def ask(self, path: str, **body: Any) -> str:
+        """Ask for a job; its id."""
+        answer = self.client.post(path, json=body)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
 
     def wait_for_job(self, job_id: str, seconds: float = 60) -> dict[str, Any]:
         self.wait_for(lambda: self.job(job_id)["state"] not in ("queued", "running"), seconds, f"job {job_id} ends")
