@@ -11,11 +11,11 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 import structlog
-from sqlalchemy import Connection, Engine, Interval, Row, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Engine, Interval, Row, Table, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -152,7 +152,7 @@ def _is_away(error: BaseException) -> bool:
 
 
 # Statements made once: making one takes longer than Postgres takes to answer it
-_CALLS = LlmCall.__table__
+_CALLS = cast(Table, LlmCall.__table__)
 _UNTIL = func.clock_timestamp() + bindparam("term", type_=Interval)
 _READ = select(_CALLS).where(_CALLS.c.key == bindparam("call"))
 _NEW = insert(LlmCall).values(
