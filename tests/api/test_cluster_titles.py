@@ -162,7 +162,7 @@ def test_rules_name_them_without_a_call_and_a_model_may_do_better_later(
     searched = search(client)
     job = title(client, engine, session, searched)
     assert (job.state, job.done, stub.log) == ("succeeded", 2, [])
-    titles = {cluster["title"].split(":")[0] for cluster in clusters_of(client, searched)}
+    titles = {cluster["title"] for cluster in clusters_of(client, searched)}
     assert titles == {"Desk lamps", "Office chairs"}
     title(client, engine, session, searched, provider="openai")
     assert all(cluster["title"].startswith("Designs for") for cluster in clusters_of(client, searched))

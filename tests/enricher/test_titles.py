@@ -61,11 +61,16 @@ def test_any_text_can_be_read(text: str) -> None:
     assert faults or title.title
 
 
-def test_rules_name_the_commonest_object_and_what_tells_it_apart() -> None:
+def test_rules_name_the_commonest_objects_and_tell_the_keywords() -> None:
     title = titles.by_template(LAMPS)
-    assert title.title == "Desk lamps: conical, shade"
-    assert title.summary.startswith("Drawings of desk lamps, table lamps, LED lights and other objects.")
+    assert title.title == "Desk lamps, table lamps and others"
+    assert title.summary.startswith("Drawings of desk lamps, table lamps, LED lights and others.")
     assert title.summary.endswith("Words that tell them from the other results: lamp, conical, shade, foldable.")
+
+
+def test_a_title_by_rules_is_not_longer_than_a_title() -> None:
+    long = "heat dissipating device for a battery or an electric device"
+    assert titles.by_template(Subject((), (), (long, f"{long} of another kind"), {})).title.endswith(" and others")
 
 
 def test_rules_name_what_nobody_has_named() -> None:

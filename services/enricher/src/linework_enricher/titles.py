@@ -1,6 +1,5 @@
 """Titles of clusters: what a model is asked, which answers are taken, and what rules write without one."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,8 @@ TEMPLATE_VERSION = "1"  # a change of the rules makes other titles
 LONGEST_TITLE, LONGEST_SUMMARY = 80, 400  # characters
 SHORTEST = 3
 ANSWER_TOKENS = 300
-NAMES, WORDS = 3, 5  # of a template's summary
-_TITLE_WORDS = 2
+NAMES_IN_TITLE = 2  # of a template
+NAMES, WORDS = 3, 5  # of its summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +48,20 @@ def read(answer: str) -> tuple[Title, Sequence[str]]:
 
 def by_template(subject: Subject) -> Title:
     """Named by the commonest of its objects and the words that tell it apart, for nobody has looked at it."""
-    names = _different(name for one in subject.objects if (name := plain(one)))
-    words = [word for word in subject.keywords if not _said(word, names[:1])]
-    kind = _capital(plural(names[0])) if names else "Designs"
-    title = f"{kind}: {', '.join(words[:_TITLE_WORDS])}" if words else kind
-    summary = f"Drawings of {_listed([plural(name) for name in names])}." if names else "Drawings that look alike."
+    names = [plural(name) for name in _different(filter(None, map(plain, subject.objects)))]
+    summary = f"Drawings of {_listed(names, NAMES)}." if names else "Drawings that look alike."
     if subject.keywords:
         summary += f" Words that tell them from the other results: {', '.join(subject.keywords[:WORDS])}."
+    title = _template_title(names, subject.keywords)
     return Title(_clean(title, LONGEST_TITLE)[:LONGEST_TITLE], _clean(summary, LONGEST_SUMMARY)[:LONGEST_SUMMARY])
+
+
+def _template_title(names: Sequence[str], keywords: Sequence[str]) -> str:
+    """'Desk lamps, table lamps and others'; by the keywords where nothing has a name."""
+    if not names:
+        return f"Designs: {', '.join(keywords[:NAMES])}" if keywords else "Designs"
+    whole = _capital(_listed(names, NAMES_IN_TITLE))
+    return whole if len(whole) <= LONGEST_TITLE else _capital(_listed(names, 1))
 
 
 def _clean(text: str, longest: int) -> str:
@@ -73,18 +78,15 @@ def _faults(part: str, text: str, longest: int) -> Iterator[str]:
 
 def _different(names: Iterable[str]) -> list[str]:
     """Each name once, in whatever number it stands."""
-    return list({singular(name): name for name in reversed(list(names))}.values())[::-1]
+    kept: dict[str, str] = {}
+    for name in names:
+        kept.setdefault(singular(name), name)
+    return list(kept.values())
 
 
-def _said(word: str, names: Sequence[str]) -> bool:
-    return any(singular(word) in (singular(part) for part in re.findall(r"\w+", name)) for name in names)
-
-
-def _listed(names: Sequence[str]) -> str:
-    """'desk lamps, table lamps and 3 other kinds of objects'."""
-    shown, more = list(names[:NAMES]), len(names) - NAMES
-    if more > 0:
-        shown.append("other objects")
+def _listed(names: Sequence[str], most: int) -> str:
+    """'desk lamps, table lamps and others'."""
+    shown = [*names[:most], *(["others"] if len(names) > most else [])]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
