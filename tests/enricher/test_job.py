@@ -30,7 +30,7 @@ def worker(settings: Settings, stub: Stub) -> Iterator[Callable[[], subprocess.P
     """Starts workers that keep four calls in flight, each of which takes a fifth of a second."""
     stub.latency = 0.2
     started: list[subprocess.Popen[bytes]] = []
-    environment = os.environ | {"LLM": provider_of(stub.url, concurrency=4)}
+    environment = os.environ | {"LLM": provider_of(stub.url, concurrency=4, timeout_s=2)}
     celery = [sys.executable, "-m", "celery", "-A", "linework_enricher.worker", "worker", "-Q", "enrich", "-P", "solo"]
 
     def start() -> subprocess.Popen[bytes]:

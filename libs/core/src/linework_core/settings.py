@@ -35,6 +35,8 @@ class ProviderSettings(BaseModel):
     tokens_per_minute: int | None = Field(None, gt=0)
     concurrency: int = Field(4, gt=0, le=1024)
     timeout_s: float = Field(60.0, gt=0)
+    tries: int = Field(7, gt=0, le=20)  # of a call that may get better
+    patience_s: float = Field(300.0, ge=0)  # how long a server that is down is waited for
     price_in: float = Field(0.0, ge=0)
     price_out: float = Field(0.0, ge=0)
     max_answer_bytes: int = Field(2**20, gt=0)

@@ -1,8 +1,10 @@
 """Asking models: through the cache, within the budget, on a bill, and again where the answer cannot be used."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from linework_enricher import prompts
 from linework_enricher.calls import Answered, Calls
@@ -43,6 +45,7 @@ class Asker:
     def __init__(self, calls: Calls, purse: Purse) -> None:
         self._calls = calls
         self._purse = purse
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="read")
 
     async def ask_until(
         self,
@@ -61,7 +64,7 @@ class Asker:
         for _ in range(ASKS):
             try:
                 said = (await self.ask(provider, request, purpose, bill)).text
-                result, found = read(said)
+                result, found = await self.apart(read, said)
                 if not found:
                     return result
                 reason, faults = f"answer-{found[0].split(':', 1)[0]}", list(found)
@@ -87,6 +90,12 @@ class Asker:
             self._enter_unusable(provider, error)
             raise
         return answer
+
+    async def apart(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        """Does what takes milliseconds of a processor beside the event loop, lest free slots wait for it. One at a
+        time: several would only share Python's lock.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _enter(self, answer: Answered, bill: Bill) -> None:
         bill.calls.append(answer.key)

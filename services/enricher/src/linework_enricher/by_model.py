@@ -72,7 +72,7 @@ async def _pipeline(
                 captioner = await stack.enter_async_context(opened(order.captioner, key, redis))
         except ValueError as error:  # a key that no header can carry
             raise ProviderRefuses(str(error)) from None
-        asker = Asker(Calls(run.engine), Purse(order.budget, ledger.spent))
+        asker = Asker(Calls(run.engine, claim_s=settings.lease_seconds), Purse(order.budget, ledger.spent))
         yield Pipeline(order.recipe, llm, captioner, asker, objects)
 
 
@@ -89,6 +89,7 @@ class _Pass:
         self._queue: asyncio.Queue[Unit | None] = asyncio.Queue(self._tasks)
         self._ending = False  # nothing more is begun
         self._outages = 0  # units in a row that found the provider down
+        self._hopeless: Exception | None = None  # why the others would fare no better
         self._new: list[NewSet] = []
         self._failures: list[Failure] = []
         self._writing: asyncio.Future[None] | None = None
@@ -101,6 +102,8 @@ class _Pass:
         finally:
             await self._write()
         self._run.checkpoint()
+        if self._hopeless is not None:
+            raise self._hopeless
 
     async def _go(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -115,9 +118,12 @@ class _Pass:
 
     async def _produce(self) -> None:
         pages = Pages(self._run.engine, self._order, size=PAGE, at_most=self._ledger.left)
-        while not self._ending and (page := await asyncio.to_thread(pages.next)):
-            for unit in enrichment.units(page, seen=self._order.captioner is not None):
-                await self._queue.put(unit)
+        try:
+            while not self._ending and (page := await asyncio.to_thread(pages.next)):
+                for unit in enrichment.units(page, seen=self._order.captioner is not None):
+                    await self._queue.put(unit)
+        except SQLAlchemyError as error:
+            self._give_up(error)
         if pages.capped:
             self._ledger.stopped = "budget"
 
@@ -127,7 +133,7 @@ class _Pass:
                 await self._describe(unit)
 
     async def _describe(self, unit: Unit) -> None:
-        """Keeps the unit's sets, or the reason why there are none. Raises what concerns more than this unit."""
+        """Keeps the unit's sets, or the reason why there are none. Raises what broke on our side."""
         try:
             new = await self._pipeline.describe(unit)  # not in one statement: a write may take the list meanwhile
             self._new += new
@@ -138,21 +144,27 @@ class _Pass:
             self._outages = 0
             self._fail(unit, error.reason, error.detail)
         except ProviderError as error:
-            self._judge(error)
-            self._fail(unit, error.reason, error.detail)
+            if (hopeless := self._judge(error)) is not None:
+                self._give_up(hopeless)
+            if self._hopeless is None:
+                self._fail(unit, error.reason, error.detail)
         except (LineworkError, SQLAlchemyError, OSError):
             raise
         except Exception as error:  # one unit that nobody foresaw must not keep the others from being described
             log.exception("drawing_not_described", drawing=unit.lead.drawing_id)
             self._fail(unit, "internal-error", type(error).__name__)
 
-    def _judge(self, error: ProviderError) -> None:
-        """Raises where the others would fare no better."""
+    def _judge(self, error: ProviderError) -> LineworkError | None:
+        """Why the job should end, where the others would fare no better."""
         if isinstance(error, Rejected) and error.every_call:
-            raise ProviderRefuses(error.detail)
+            return ProviderRefuses(error.detail)
         self._outages = self._outages + 1 if error.outage else 0
         if self._outages > self._tasks:
-            raise Unavailable(f"{error.detail} {self._outages} drawings in a row found it so.")
+            return Unavailable(f"{error.detail} {self._outages} drawings in a row found it so.")
+        return None
+
+    def _give_up(self, error: Exception) -> None:
+        self._hopeless, self._ending = self._hopeless or error, True
 
     def _fail(self, unit: Unit, reason: str, detail: str) -> None:
         log.warning("drawing_not_described", drawing=unit.lead.drawing_id, reason=reason)
@@ -163,16 +175,21 @@ class _Pass:
         while True:
             try:
                 self._run.checkpoint()
-            except Stopped:
-                self._ending = True
+            except Stopped as stopped:
+                self._give_up(stopped)
+            if self._hopeless is not None:
                 await asyncio.sleep(GRACE_S)
-                raise
+                raise self._hopeless
             await asyncio.sleep(WATCH_S)
 
     async def _keep_writing(self) -> None:
         while True:
             await asyncio.sleep(WRITE_S)
-            await self._write()
+            try:
+                await self._write()
+            except SQLAlchemyError as error:
+                self._give_up(error)
+                return
 
     async def _write(self) -> None:
         """One write at a time, and never one that is given up half-way: its thread would go on."""

@@ -49,7 +49,7 @@ class Pipeline:
         bill = Bill()
         caption = await self._caption(self._captioner, unit.lead, bill) if self._captioner else None
         texts = await self._texts(unit.lead, caption, bill)
-        return self._sets(unit, texts, bill)
+        return await self._asker.apart(self._sets, unit, texts, bill)
 
     async def _caption(self, captioner: Provider, facts: Facts, bill: Bill) -> str:
         """What the vision model saw."""

@@ -225,7 +225,7 @@ async def opened(settings: ProviderSettings, key: SecretStr | None, redis: Redis
         requests_per_minute=settings.requests_per_minute,
         tokens_per_minute=settings.tokens_per_minute,
     )
-    provider = OpenAIProvider(settings, limits, key=key)
+    provider = OpenAIProvider(settings, limits, key=key, tries=settings.tries, patience_s=settings.patience_s)
     try:
         yield provider
     finally:
