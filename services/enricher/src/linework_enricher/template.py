@@ -15,7 +15,7 @@ from linework_enricher.naming import Naming, a, is_plural, naming, plain, plural
 from linework_enricher.texts import Text
 
 PROVIDER = "template"
-VERSION = "1"  # a change of any sentence or rule makes another recipe
+VERSION = "2"  # a change of any sentence or rule makes another recipe
 LANGUAGE = "en"
 
 # How else a view of a class is called, and how the object is seen in it
