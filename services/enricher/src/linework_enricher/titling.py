@@ -79,7 +79,8 @@ class Titling:
                 provider = await stack.enter_async_context(opened(model, key, redis))
             except ValueError as error:  # a key that no header can carry
                 raise ProviderRefuses(str(error)) from None
-            asker = Asker(Calls(self._run.engine), Purse(Budget(), self._spent))
+            calls = Calls(self._run.engine, claim_s=self._settings.lease_seconds)
+            asker = Asker(calls, Purse(Budget(), self._spent))
             try:
                 await self._all(missing, asker, provider)
             except BaseExceptionGroup as group:
