@@ -49,6 +49,7 @@ CALLS = [
     ("GET", f"/jobs/{ID}", None),
     ("DELETE", f"/jobs/{ID}", None),
     ("GET", f"/jobs/{ID}/events", None),
+    ("GET", f"/jobs/{ID}/artefacts/curves.png", None),
 ]
 
 

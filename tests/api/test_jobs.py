@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
+from linework_core import store
 from linework_core.jobs.runner import Run, run_job
 from linework_core.settings import Settings
 from linework_core.tables import Encoder
@@ -122,3 +123,13 @@ def test_an_embed_job_may_be_followed_by_whoever_was_given_it(
             assert client.get(places[0], headers=as_caller(name)).status_code == 200
         problem_of(client.delete(places[0], headers=as_caller("anna")), 403, "forbidden")
         assert client.delete(places[0], headers=as_caller("root")).json()["state"] == "cancelled"
+
+
+def test_the_files_that_a_job_has_made_can_be_read(client: TestClient, session: Session, new_job: NewJob) -> None:
+    name = store.content_hash(b"# A card")
+    store.put_once(store.get_store(), store.artefact_key(name), b"# A card")
+    job_id = new_job("train", state="succeeded", result={"artefacts": {"card.md": name}})
+    answer = client.get(f"/jobs/{job_id}/artefacts/card.md")
+    assert answer.content == b"# A card"
+    assert answer.headers["content-type"].startswith("text/markdown")
+    problem_of(client.get(f"/jobs/{job_id}/artefacts/other.md"), 404, "not-found")

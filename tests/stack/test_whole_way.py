@@ -44,7 +44,11 @@ def test_the_whole_way_from_packages_to_a_search_by_an_encoder_of_ones_own_and_b
     first = read(stack, "/search", patent=some_patent(stack))["encoder"]["id"]
     done(stack, "/enrich", provider="template")
 
-    trained = done(stack, "/train", recipe="linework", overrides=TINY, name="ours")
+    job = stack.wait_for_job(stack.ask("/train", recipe="linework", overrides=TINY, name="ours"), 90)
+    trained = job["result"]
+    assert job["state"] == "succeeded", job
+    curves = stack.client.get(f"/jobs/{job['id']}/artefacts/curves.png").raise_for_status()
+    assert curves.content.startswith(b"\x89PNG")
     encoder = trained["encoder"]
     stack.wait_for(lambda: read(stack, f"/encoders/{encoder}")["state"] == "ready", 90, "the new index is full")
     assert read(stack, "/search", q="lamp")["encoder"]["id"] == first  # nothing has been switched yet

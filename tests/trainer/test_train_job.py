@@ -121,7 +121,7 @@ def test_a_job_trains_an_encoder_that_any_machine_can_load(
 def _look_at_artefacts(objects: ObjectStore, result: dict[str, Any]) -> None:
     artefacts = {name: store.get(objects, store.artefact_key(key)) for name, key in result["artefacts"].items()}
     assert artefacts["curves.png"].startswith(b"\x89PNG")
-    assert any(name.startswith("tensorboard/events") for name in artefacts)
+    assert any(name.startswith("events.out.tfevents.") for name in artefacts)
     card = artefacts["card.md"].decode()
     for told in ("# ours", "linework", "abc123", "Apache-2.0", "Corpus snapshot", "mAP"):
         assert told in card

@@ -3,11 +3,12 @@
 import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
+from pathlib import PurePath
 from typing import Annotated, Literal
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +17,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from linework_api import cursors
 from linework_api.auth import Caller, needs
 from linework_api.state import Resources, WithResources, WithSession
+from linework_core import store
 from linework_core.db import transaction
 from linework_core.errors import NotFound, Unprocessable
 from linework_core.http import problems
@@ -26,6 +28,12 @@ log = structlog.get_logger()
 router = APIRouter(tags=["jobs"])
 AnyCaller = Annotated[Caller, Depends(needs(None))]
 POLL_SECONDS = 0.5
+ArtefactName = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00/]+$")]
+KINDS = {".png": "image/png", ".md": "text/markdown"}
+FILE = {
+    "description": "The file.",
+    "content": {kind: {} for kind in (*KINDS.values(), "application/octet-stream")},
+}
 EVENT = {
     "type": "object",
     "required": ["event", "data"],
@@ -93,6 +101,23 @@ def cancel_job(job_id: UUID, session: WithSession, caller: AnyCaller) -> JobView
     job = service.find(session, job_id, owner=caller.sees_jobs_of)
     service.cancel(session, job, owner=caller.sees_jobs_of)
     return JobView.of(job)
+
+
+@router.get(
+    "/jobs/{job_id}/artefacts/{name}",
+    response_class=Response,
+    responses={200: FILE, **problems(400, 401, 403, 404, 422, 503)},
+)
+def read_artefact(
+    job_id: UUID, name: ArtefactName, session: WithSession, resources: WithResources, caller: AnyCaller
+) -> Response:
+    """A file that a job has made and that its result names, such as the curves of a training."""
+    job = service.find(session, job_id, owner=caller.sees_jobs_of)
+    artefacts = (job.result or {}).get("artefacts", {})
+    if name not in artefacts:
+        raise NotFound(f"The job {job_id} has no such artefact.")
+    kind = KINDS.get(PurePath(name).suffix, "application/octet-stream")
+    return Response(store.get(resources.store, store.artefact_key(artefacts[name])), media_type=kind)
 
 
 @router.get(

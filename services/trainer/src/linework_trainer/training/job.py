@@ -122,7 +122,7 @@ def _artefacts(objects: ObjectStore, folder: Path, plan: Plan, outcome: dict[str
     draw_curves(folder / CURVES, outcome["history"], outcome["looks"], plan.config.name)
     events = write_events(folder / "events", outcome["history"], outcome["looks"])
     files = {CURVES: folder / CURVES, "card.md": folder / CHECKPOINT / CARD}
-    files |= {f"tensorboard/{file.name}": file for file in events}
+    files |= {file.name: file for file in events}
     found = {}
     for name, file in files.items():
         data = file.read_bytes()
