@@ -97,10 +97,10 @@ def test_the_demo_finds_prior_art_and_again_changes_nothing(stack: Running) -> N
 
     assert corpus["patents"] == 60
     assert [(index["state"], index["indexed"]) for index in corpus["indexes"]] == [("active", corpus["drawings"])]
-    query = re.search(r"patent=(\w+)&before=([\d-]+)", first)
+    query = re.search(r"drawing=([\w-]+)&before=([\d-]+)", first)
     assert query is not None
-    patent, before = query.groups()
-    hits = stack.get("/search", patent=patent, before=before)["hits"]
+    drawing, before = query.groups()
+    hits = stack.get("/search", drawing=drawing, before=before)["hits"]
     assert hits
     assert all(hit["patent"]["granted"] < before for hit in hits)
     assert f"{hits[0]['score']:.3f} │ {hits[0]['patent']['id']}" in first

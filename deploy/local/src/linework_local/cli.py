@@ -95,13 +95,17 @@ def demo(home: HomeOption = DEFAULT_HOME, port: PortOption = DEFAULT_PORT) -> No
     with _complaints():
         sample.load(stack.gateway, stack.home.demo, console)
         query = sample.newest_query(stack.home.demo)
-        title = stack.gateway.patent(query.patent)["title"]
-        answer = stack.gateway.search(patent=query.patent, before=query.before, limit=10)
-    console.print(f"What looks like {query.patent} ({title}) and was granted before {query.before}?", soft_wrap=True)
+        patent = stack.gateway.patent(query.patent)
+        drawing = patent["drawings"][0]  # the whole design seen at an angle; side views of most things look alike
+        answer = stack.gateway.search(drawing=drawing, before=query.before, limit=10)
+    console.print(
+        f"What looks like the first drawing of {query.patent} ({patent['title']}) and was granted before {query.before}?",
+        soft_wrap=True,
+    )
     console.print(sample.table_of(answer))
     address = stack.gateway.address
     console.print(f"Linework goes on at [bold]{address}[/] (the API's pages: {address}/docs). Try:", soft_wrap=True)
-    console.print(f"  curl '{address}/search?patent={query.patent}&before={query.before}'", soft_wrap=True)
+    console.print(f"  curl '{address}/search?drawing={drawing}&before={query.before}'", soft_wrap=True)
     console.print("make down stops it.")
 
 
