@@ -98,10 +98,8 @@ def demo(home: HomeOption = DEFAULT_HOME, port: PortOption = DEFAULT_PORT) -> No
         patent = stack.gateway.patent(query.patent)
         drawing = patent["drawings"][0]  # the whole design seen at an angle; side views of most things look alike
         answer = stack.gateway.search(drawing=drawing, before=query.before, limit=10)
-    console.print(
-        f"What looks like the first drawing of {query.patent} ({patent['title']}) and was granted before {query.before}?",
-        soft_wrap=True,
-    )
+    asked = f"What looks like the first drawing of {query.patent} ({patent['title']})"
+    console.print(f"{asked} and was granted before {query.before}?", soft_wrap=True)
     console.print(sample.table_of(answer))
     address = stack.gateway.address
     console.print(f"Linework goes on at [bold]{address}[/] (the API's pages: {address}/docs). Try:", soft_wrap=True)
