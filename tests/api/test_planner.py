@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from linework_api.search import planner, ranking
@@ -178,6 +178,24 @@ def scans(session: Session) -> Counter[str]:
         " WHERE indrelid = 'embeddings_1'::regclass"
     )
     return Counter({index: number for index, number in session.execute(of_leaf)})  # noqa: C416  # rows are no pairs
+
+
+def test_costs_are_measured_as_searches_run_though_the_pool_was_open_before(
+    engine: Engine, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, str | None] = {}
+
+    def measure(connection: Connection, *_: object) -> Measured:
+        seen.update({name: connection.scalar(select(func.current_setting(name))) for name in nearest.SESSION})
+        return Measured(at=dt.datetime.now(dt.UTC), rows=0, start_ms=0, visit_row_us=0, compare_row_us=0)
+
+    for name in ("SCANNED_ROWS", "COVERED_ROWS"):
+        monkeypatch.setattr(vector_index, name, 60)
+    monkeypatch.setattr(vector_costs, "measure", measure)
+    load(session, encoder, [design(number) for number in range(200)])
+    session.commit()
+    vector_costs.refresh(engine, encoder)
+    assert seen == nearest.SESSION
 
 
 def test_nothing_of_a_walk_stays_behind_in_the_transaction(indexed: int, session: Session, encoder: Encoder) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, func, select
 
 # For every connection that searches. Their statements are prepared, and planning one anew costs more than it finds:
 # what a plan depends on is in the statement's text. Parallel workers take longer to start than most scans last, and
@@ -56,6 +56,12 @@ def tune(engine: Engine) -> None:
         for name, value in SESSION.items():
             connection.execute(f"SET {name} = {value}")
         connection.commit()
+
+
+def tune_transaction(connection: Connection) -> None:
+    """Let this connection be good at searching until its transaction ends, whenever it was opened."""
+    for name, value in SESSION.items():
+        connection.execute(select(func.set_config(name, value, True)))
 
 
 def cursor(connection: Connection) -> psycopg.Cursor[Any]:

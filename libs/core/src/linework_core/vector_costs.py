@@ -42,8 +42,8 @@ def refresh(engine: Engine, encoder: Encoder) -> None:
         known = load(session.connection(), encoder)
     if not _stale(known, graphs):
         return
-    nearest.tune(engine)
     with engine.connect() as connection:
+        nearest.tune_transaction(connection)
         measured = measure(connection, encoder, graphs)
     with transaction(engine) as session:
         mine = update(VectorIndex).where(VectorIndex.encoder == encoder.number)
