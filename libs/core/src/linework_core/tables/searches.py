@@ -1,0 +1,42 @@
+"""Searches. The gateway writes them."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from linework_core.tables.base import Base
+
+
+class Search(Base):
+    """What was asked, on which snapshot, and what was answered; enough to answer it again.
+
+    Rows of versions never change, so the ranked rows and their scores are the whole answer.
+    """
+
+    __tablename__ = "searches"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    owner: Mapped[str] = mapped_column(index=True)
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now(), index=True)
+    request: Mapped[dict[str, Any]]  # as asked: filters, ids, text, hashes of images
+    query: Mapped[dict[str, Any]]  # as understood: filters resolved, weights, patents left out
+    vectors: Mapped[bytes | None]  # of the query, float32 little-endian, row after row
+    encoder: Mapped[int] = mapped_column(ForeignKey("encoders.number"))
+    snapshot: Mapped[int] = mapped_column(BigInteger)
+    plan: Mapped[dict[str, Any]]
+    answer: Mapped[dict[str, Any]]  # all of it but the hits
+    rows: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))  # of drawings, ranked
+    scores: Mapped[list[dict[str, Any]]]  # score, image, text; one a row
+    took_ms: Mapped[float]
+
+
+class Unrecorded(Base):
+    """How many searches were made with `record=false`: nothing else is kept of them."""
+
+    __tablename__ = "unrecorded_searches"
+    day: Mapped[dt.date] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    searches: Mapped[int]
