@@ -125,7 +125,7 @@ class _Pass:
                 derivatives = {missing.derivative for missing in page}
                 if vectors.has_known(session, self._row, derivatives):
                     copied = vectors.copy_known(session, self._row, rows, next_snapshot(session))
-                    vectors.forget_failures(session, self._row, list(copied))
+                    vectors.forget_failures(session, self._row, copied)
                     self._run.tell(session, done=len(copied))
                     rows -= copied
             if not page:
@@ -163,8 +163,7 @@ class _Pass:
 
     def _fail(self, work: Work, error: LineworkError) -> None:
         log.warning("drawing_not_embedded", derivative=work.derivative, reason=error.detail)
-        reason = f"{error.type}: {error.detail}"[:1000].replace("\0", "?")  # which no text of Postgres may hold
-        self._failures.update(dict.fromkeys(work.rows, reason))
+        self._failures.update(dict.fromkeys(work.rows, f"{error.type}: {error.detail}"))
 
     def _write(self) -> None:
         """Vectors, failures and progress, all or nothing."""

@@ -65,7 +65,9 @@ def mean_of(outcomes: Sequence[Vector | LineworkError]) -> Vector | LineworkErro
 def _write(run: Run, row: EncoderRow, page: Sequence[Missing], outcomes: Outcomes) -> None:
     """Vectors, failures and progress of a page, all or nothing."""
     means = {one.description: mean_of([outcomes[text] for text in one.texts]) for one in page}
-    failures = {one: _told(error) for one, error in means.items() if isinstance(error, LineworkError)}
+    failures = {
+        one: f"{error.type}: {error.detail}" for one, error in means.items() if isinstance(error, LineworkError)
+    }
     vectors = {one: vector for one, vector in means.items() if not isinstance(vector, LineworkError)}
     for description, reason in failures.items():
         log.warning("description_not_embedded", description=description, reason=reason)
@@ -74,10 +76,6 @@ def _write(run: Run, row: EncoderRow, page: Sequence[Missing], outcomes: Outcome
         added = 0
         if vectors:
             added = description_vectors.add(session, row, vectors, next_snapshot(session))
-            description_vectors.forget_failures(session, row, list(vectors))
+            description_vectors.forget_failures(session, row, vectors.keys())
         skipped = len(vectors) - added  # closed meanwhile, or another worker was quicker
         run.tell(session, done=added, skipped=skipped, failed=len(failures))
-
-
-def _told(error: LineworkError) -> str:
-    return f"{error.type}: {error.detail}"[:1000].replace("\0", "?")  # which no text of Postgres may hold

@@ -1,14 +1,15 @@
 """The rows of one encoder's description vectors: what is missing, and how vectors and failures are written."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pgvector import HalfVector
 from psycopg.types.numeric import Int8
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from linework_core import failures
 from linework_core.jobs.reconcile import undescribed
 from linework_core.tables import Description, DescriptionVectorFailure, Encoder
 from linework_embedder.encoding import Vector
@@ -63,21 +64,12 @@ _ADD = """
 
 
 def record_failures(session: Session, encoder: Encoder, reasons: Mapping[int, str]) -> None:
-    """Note why sets have no vector. Each is tried again after a pause that doubles, from 2 minutes to 17 hours."""
-    if not reasons:
-        return
-    statement = text("""
-        INSERT INTO description_vector_failures AS known (encoder, description, tries, reason, next_try_at)
-        VALUES (:encoder, :description, 1, :reason, now() + interval '2 minutes')
-        ON CONFLICT (encoder, description) DO UPDATE SET
-            tries = known.tries + 1, reason = excluded.reason,
-            next_try_at = now() + interval '1 minute' * power(2, least(known.tries + 1, 10))""")
-    rows = [{"encoder": encoder.number, "description": one, "reason": why} for one, why in reasons.items()]
-    session.execute(statement, rows)
+    """Note why sets have no vector."""
+    failed = [{"encoder": encoder.number, "description": one, "reason": reason} for one, reason in reasons.items()]
+    failures.record(session, DescriptionVectorFailure, failed)
 
 
-def forget_failures(session: Session, encoder: Encoder, descriptions: list[int]) -> None:
-    """What succeeded after all has not failed."""
+def forget_failures(session: Session, encoder: Encoder, descriptions: Collection[int]) -> None:
+    """These sets have their vectors after all."""
     failure = DescriptionVectorFailure
-    mine = delete(failure).where(failure.encoder == encoder.number, failure.description.in_(descriptions))
-    session.execute(mine, execution_options={"synchronize_session": False})
+    failures.forget(session, failure, failure.encoder == encoder.number, failure.description.in_(descriptions))

@@ -1,13 +1,14 @@
 """The rows of one encoder's index: what is missing, and how vectors and failures are written."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pgvector import HalfVector
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from linework_core import failures
 from linework_core.jobs.reconcile import lacking
 from linework_core.tables import Drawing, EmbedFailure, Encoder
 from linework_embedder.encoding import Vector
@@ -80,20 +81,12 @@ def add_staged(session: Session, encoder: Encoder, rows: Collection[int], snapsh
 
 
 def record_failures(session: Session, encoder: Encoder, reasons: Mapping[int, str]) -> None:
-    """Note why drawings have no vector. Each is tried again after a pause that doubles, from 2 minutes to 17 hours."""
-    if not reasons:
-        return
-    statement = text("""
-        INSERT INTO embed_failures AS known (encoder, drawing_row, tries, reason, next_try_at)
-        VALUES (:encoder, :row, 1, :reason, now() + interval '2 minutes')
-        ON CONFLICT (encoder, drawing_row) DO UPDATE SET
-            tries = known.tries + 1, reason = excluded.reason,
-            next_try_at = now() + interval '1 minute' * power(2, least(known.tries + 1, 10))""")
-    rows = [{"encoder": encoder.number, "row": row, "reason": reason} for row, reason in reasons.items()]
-    session.execute(statement, rows)
+    """Note why drawings have no vector."""
+    failed = [{"encoder": encoder.number, "drawing_row": row, "reason": reason} for row, reason in reasons.items()]
+    failures.record(session, EmbedFailure, failed)
 
 
-def forget_failures(session: Session, encoder: Encoder, rows: Sequence[int]) -> None:
-    """What succeeded after all has not failed."""
-    mine = delete(EmbedFailure).where(EmbedFailure.encoder == encoder.number, EmbedFailure.drawing_row.in_(rows))
-    session.execute(mine, execution_options={"synchronize_session": False})
+def forget_failures(session: Session, encoder: Encoder, rows: Collection[int]) -> None:
+    """These drawings have their vectors after all."""
+    mine = (EmbedFailure.encoder == encoder.number, EmbedFailure.drawing_row.in_(rows))
+    failures.forget(session, EmbedFailure, *mine)

@@ -1,14 +1,15 @@
 """Writing sets of texts and failures. A newer set of a drawing closes the older; nothing is overwritten."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import delete, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from linework_core import failures
 from linework_core.corpus import next_snapshot
 from linework_core.tables import EnrichFailure
 from linework_enricher.facts import Facts
@@ -53,31 +54,15 @@ def add(session: Session, recipe: Recipe, job_id: UUID, new: Sequence[NewSet]) -
     session.execute(_CLOSE_OLDER, values)
     values |= {"provider": recipe.provider, "model": recipe.model, "captioner": recipe.captioner}
     added: int = session.execute(_ADD, {**values, "prompt": recipe.prompt, "job": job_id}).rowcount  # type: ignore[attr-defined]
-    forget_failures(session, recipe, [one.facts.drawing_row for one in new])
+    described = EnrichFailure.drawing_row.in_([one.facts.drawing_row for one in new])
+    failures.forget(session, EnrichFailure, EnrichFailure.recipe == recipe.id, described)
     return added
 
 
-def record_failures(session: Session, recipe: Recipe, failures: Sequence[Failure]) -> None:
-    """Note why drawings have no texts. Each is tried again after a pause that doubles, from 2 minutes to 17 hours."""
-    if not failures:
-        return
-    statement = text("""
-        INSERT INTO enrich_failures AS known (drawing_row, recipe, tries, reason, detail, next_try_at)
-        VALUES (:row, :recipe, 1, :reason, :detail, now() + interval '2 minutes')
-        ON CONFLICT (drawing_row, recipe) DO UPDATE SET
-            tries = known.tries + 1, reason = excluded.reason, detail = excluded.detail,
-            next_try_at = now() + interval '1 minute' * power(2, least(known.tries + 1, 10))""")
-    rows: list[dict[str, Any]] = [
-        {"row": one.drawing_row, "recipe": recipe.id, "reason": one.reason, "detail": _storable(one.detail)}
-        for one in failures
-    ]
-    session.execute(statement, rows)
-
-
-def forget_failures(session: Session, recipe: Recipe, rows: Collection[int]) -> None:
-    """What succeeded after all has not failed."""
-    mine = delete(EnrichFailure).where(EnrichFailure.recipe == recipe.id, EnrichFailure.drawing_row.in_(rows))
-    session.execute(mine, execution_options={"synchronize_session": False})
+def record_failures(session: Session, recipe: Recipe, failed: Sequence[Failure]) -> None:
+    """Note why drawings have no texts."""
+    rows = [{**asdict(one), "recipe": recipe.id} for one in failed]
+    failures.record(session, EnrichFailure, rows)
 
 
 def _stage(session: Session, new: Sequence[NewSet]) -> None:
@@ -93,11 +78,6 @@ def _stage(session: Session, new: Sequence[NewSet]) -> None:
                  one.latency_ms, list(one.calls), told)
             )  # fmt: skip
     session.execute(_FRESH)
-
-
-def _storable(detail: str) -> str:
-    """Without NUL and halves of surrogate pairs, which Postgres does not take."""
-    return detail[:1000].encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 _STAGED = text("""

@@ -5,7 +5,7 @@ Each table has one writing service, named at the head of its file (jobs: the gat
 Closing a patent closes its drawings, vectors and descriptions in the same transaction (linework_core/corpus.py).
 """
 
-from linework_core.tables.base import Base, Filterable
+from linework_core.tables.base import Base, Failure, Filterable
 from linework_core.tables.corpus import Citation, Corpus, Drawing, Figure, Package, Patent, SetAside, Sheet
 from linework_core.tables.descriptions import (
     ClusterTitle,
@@ -34,6 +34,7 @@ __all__ = [
     "Encoder",
     "EnrichFailure",
     "Evaluation",
+    "Failure",
     "Figure",
     "Filterable",
     "IdempotencyKey",

@@ -25,6 +25,14 @@ def row_key() -> Mapped[int]:
 OPEN = text("removed_in IS NULL")
 
 
+class Failure:
+    """An attempt that failed; the primary key says at what. It is tried again after a growing pause, never lost."""
+
+    tries: Mapped[int]
+    reason: Mapped[str]
+    next_try_at: Mapped[dt.datetime]
+
+
 class Filterable:
     """What a search filters by. It stands beside drawings and beside vectors, so that a filtered scan
     of either needs no join.

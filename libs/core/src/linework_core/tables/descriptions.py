@@ -14,7 +14,7 @@ from sqlalchemy import CHAR, BigInteger, ForeignKey, Index, Numeric, SmallIntege
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from linework_core.tables.base import OPEN, Base, row_key
+from linework_core.tables.base import OPEN, Base, Failure, row_key
 
 
 class Description(Base):
@@ -65,27 +65,21 @@ class DescriptionVector(Base):
     removed_in: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class DescriptionVectorFailure(Base):
-    """A set of descriptions that has no vector yet, and why: tried again after a growing pause."""
+class DescriptionVectorFailure(Failure, Base):
+    """A set of descriptions that could not be given its vector."""
 
     __tablename__ = "description_vector_failures"
     encoder: Mapped[int] = mapped_column(SmallInteger, ForeignKey("encoders.number"), primary_key=True)
     description: Mapped[int] = mapped_column(BigInteger, ForeignKey("descriptions.id"), primary_key=True)
-    tries: Mapped[int]
-    reason: Mapped[str]
-    next_try_at: Mapped[dt.datetime]
 
 
-class EnrichFailure(Base):
-    """A drawing that could not be described by a recipe: tried again after a growing pause, never lost."""
+class EnrichFailure(Failure, Base):
+    """A drawing that could not be described by a recipe. Its reason is kebab-case and stable."""
 
     __tablename__ = "enrich_failures"
     drawing_row: Mapped[int] = mapped_column(ForeignKey("drawings.row_id"), primary_key=True)
     recipe: Mapped[str] = mapped_column(primary_key=True)
-    reason: Mapped[str]  # kebab-case and stable
     detail: Mapped[str]
-    tries: Mapped[int]
-    next_try_at: Mapped[dt.datetime]
 
 
 class LlmCall(Base):

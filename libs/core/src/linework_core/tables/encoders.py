@@ -7,7 +7,7 @@ from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from linework_core.tables.base import Base, Filterable
+from linework_core.tables.base import Base, Failure, Filterable
 
 
 class Encoder(Base):
@@ -53,12 +53,9 @@ class Embedding(Filterable, Base):
     vector: Mapped[Any] = mapped_column(HALFVEC())
 
 
-class EmbedFailure(Base):
-    """A drawing that could not be embedded: tried again after a growing pause, never lost."""
+class EmbedFailure(Failure, Base):
+    """A drawing that could not be embedded."""
 
     __tablename__ = "embed_failures"
     encoder: Mapped[int] = mapped_column(ForeignKey("encoders.number"), primary_key=True)
     drawing_row: Mapped[int] = mapped_column(ForeignKey("drawings.row_id"), primary_key=True)
-    tries: Mapped[int]
-    reason: Mapped[str]
-    next_try_at: Mapped[dt.datetime]
