@@ -1,19 +1,24 @@
 """Engine, sessions and migrations. `python -m linework_core.db upgrade head` runs in any image."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import structlog
 from alembic.config import CommandLine, Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, NullPool, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from linework_core import logs
 from linework_core.settings import get_settings
 
+log = structlog.get_logger()
 MIGRATIONS = Path(__file__).parent / "migrations"
 # Over TCP a server that is cut off is noticed within half a minute, not after the two hours of the kernel's default
 NOTICE_A_LOST_NETWORK = {
@@ -39,6 +44,24 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
 def make_prober(url: str) -> Engine:
     """An engine that connects anew each time and gives up after 3 s: it tells whether the server answers."""
     return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 3, **NOTICE_A_LOST_NETWORK})
+
+
+def wait_for_server(url: str, seconds: float = 300.0) -> None:
+    """Return once Postgres takes connections: what starts together starts in any order.
+
+    Raises sqlalchemy's OperationalError where it still does not after so many seconds.
+    """
+    engine = make_prober(url)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            engine.connect().close()
+            return
+        except OperationalError as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("waiting_for_database", error=str(error.orig).splitlines()[0])
+            time.sleep(1)
 
 
 @cache
@@ -78,14 +101,21 @@ def alembic_config(url: str | None = None) -> Config:
 
 
 def is_migrated(engine: Engine) -> bool:
-    """True when the database stands at the newest revision that this code knows."""
+    """True when the database stands at the newest revision that this code knows, or at a newer one.
+
+    During an upgrade the old release goes on at the new one's schema, which only adds to its own (docs/operations.md).
+    """
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() == _head()
+        current = MigrationContext.configure(connection).get_current_revision()
+    older = _revisions()[1:]
+    return current is not None and current not in older
 
 
 @cache
-def _head() -> str | None:
-    return ScriptDirectory.from_config(alembic_config("")).get_current_head()
+def _revisions() -> list[str]:
+    """All that this code knows, the newest first."""
+    scripts = ScriptDirectory.from_config(alembic_config(""))
+    return [script.revision for script in scripts.walk_revisions()]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -94,6 +124,7 @@ def main(argv: list[str] | None = None) -> None:
     options = command_line.parser.parse_args(argv)
     if not hasattr(options, "cmd"):
         command_line.parser.error("too few arguments")
+    logs.configure("migrate", get_settings().log_level)
     command_line.run_cmd(alembic_config(), options)
 
 

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from linework_core import logs
+from linework_core import alive, logs
 from linework_core.settings import get_settings
 
 log = structlog.get_logger()
@@ -41,11 +41,15 @@ def make_celery(service: str) -> Celery:
         timezone="UTC",
     )
 
-    from celery.signals import setup_logging
+    from celery.signals import setup_logging, worker_ready
 
     @setup_logging.connect(weak=False)
     def _logging(**_: object) -> None:
         logs.configure(service, settings.log_level)
+
+    @worker_ready.connect(weak=False)
+    def _alive(**_: object) -> None:
+        alive.keep_touching(settings.alive_file)
 
     return app
 

@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     search_retention_days: int = Field(0, ge=0)  # records of searches older than this are deleted; 0 keeps them
     pool_size: int = Field(10, gt=0)  # database connections a process keeps; as many again in a rush
 
+    alive_file: Path | None = None  # touched by workers and the beat while they live; for health checks
     @field_validator("database_url")
     @classmethod
     def _psycopg(cls, url: str) -> str:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
+from prometheus_client import REGISTRY
 
 from linework_api import auth, health
 from linework_api.corpus.endpoints import router as corpus
@@ -12,6 +13,7 @@ from linework_api.descriptions.endpoints import router as descriptions
 from linework_api.embedder_client import EmbedderClient
 from linework_api.encoders.endpoints import router as encoders
 from linework_api.evaluations.endpoints import router as evaluations
+from linework_api.gauges import Work
 from linework_api.ingest.endpoints import router as ingest
 from linework_api.jobs.endpoints import router as jobs
 from linework_api.patents.endpoints import router as patents

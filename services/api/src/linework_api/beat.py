@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import delete, func
 from sqlalchemy.exc import SQLAlchemyError
 
-from linework_core import logs
+from linework_core import alive, logs
 from linework_core.db import transaction
 from linework_core.jobs.reconcile import reconcile
 from linework_core.settings import get_settings
@@ -35,7 +35,9 @@ def main() -> None:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    alive.touch(settings.alive_file)
     while not ended.wait(settings.reconcile_seconds):
+        alive.touch(settings.alive_file)
         try:
             reconcile()
             forget_searches(settings.search_retention_days)

@@ -41,6 +41,12 @@ class Roster:
             with transaction(self._engine) as session:
                 return manifest_of(encoders.active(session))
         except Unavailable:
+            return self._first()
+        except SQLAlchemyError as error:
+            raise Unavailable("The database does not answer.") from error
+
+    def _first(self) -> EncoderManifest:
+        try:
             return manifest_of(ensure_active_encoder(self._engine, self._settings))
         except SQLAlchemyError as error:
             raise Unavailable("The database does not answer.") from error

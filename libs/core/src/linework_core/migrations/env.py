@@ -5,6 +5,7 @@ import re
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
+from linework_core.db import wait_for_server
 from linework_core.tables import Base
 
 ONE_AT_A_TIME = 7_117_001  # advisory lock: services that start together migrate one after the other
@@ -16,7 +17,9 @@ def _is_ours(name: str | None, kind: str, _: object) -> bool:
 
 
 def run() -> None:
-    engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
+    url = context.config.attributes["url"]
+    wait_for_server(url)
+    engine = create_engine(url, poolclass=pool.NullPool)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ONE_AT_A_TIME})
         connection.commit()
