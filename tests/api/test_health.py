@@ -71,6 +71,12 @@ def test_a_schema_of_another_release_is_told(client: TestClient, engine: Engine)
     assert "revision" in parts["postgres"]
 
 
+def test_the_schema_of_a_newer_release_serves_this_one_too(client: TestClient, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'of-a-later-release'"))
+    assert client.get("/health/ready").json()["parts"]["postgres"] == "ok"
+
+
 @contextmanager
 def lasting(folder: Path) -> Iterator[str]:
     """A throwaway server whose data is on disk when it ends; else its last commits may be lost."""
