@@ -70,8 +70,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     nearest.tune(resources.engine)
     app.state.resources = resources
     try:
+    work = Work(resources.engine)
+    REGISTRY.register(work)
         yield
     finally:
         resources.decoder.close()
+        REGISTRY.unregister(work)
         resources.embedder.close()
         resources.engine.dispose()
