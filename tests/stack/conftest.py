@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,15 +125,31 @@ class Stack:
         self.wait_for(indexed, seconds, "every drawing is indexed")
 
 
+NewStack = Callable[..., AbstractContextManager[Stack]]
+
+
 @pytest.fixture
-def stack(server_folder: Path, tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Stack]:
+def new_stack(server_folder: Path, database_url: str) -> NewStack:
+    """Starts all processes, with settings of the test's own: `with new_stack(LOG_LEVEL="DEBUG") as stack`."""
+
+    @contextmanager
+    def started(**settings: str) -> Iterator[Stack]:
+        folder = server_folder / f"stack-{time.monotonic_ns()}"
+        folder.mkdir()
+        made = Stack(folder, database_url)
+        made.environment |= settings
+        try:
+            made.start("redis", "embedder", "api", "ingest", "embed", "beat")
+            made.wait_until_ready()
+            yield made
+        finally:
+            made.stop()
+
+    return started
+
+
+@pytest.fixture
+def stack(new_stack: NewStack) -> Iterator[Stack]:
     """All processes, ready."""
-    folder = server_folder / f"stack-{time.monotonic_ns()}"
-    folder.mkdir()
-    made = Stack(folder, database_url)
-    try:
-        made.start("redis", "embedder", "api", "ingest", "embed", "beat")
-        made.wait_until_ready()
+    with new_stack() as made:
         yield made
-    finally:
-        made.stop()

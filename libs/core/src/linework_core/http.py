@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from linework_core import errors
+from linework_core import errors, tracing
 from linework_core.errors import LineworkError, TooLarge, Unavailable, Unprocessable
 
 log = structlog.get_logger()
@@ -61,6 +61,7 @@ def install(app: FastAPI, *, max_body: Mapping[str, int] | None = None) -> None:
 
     With `max_body` no request has more than MAX_BODY bytes, except where it names a path's own limit.
     """
+    tracing.follow_calls()
     if max_body is not None:
         app.add_middleware(BodyLimit, limits=max_body)
     app.add_middleware(RequestContext)  # added last, so it is outermost
@@ -207,6 +208,7 @@ class RequestContext:
         request_id = given if SAFE_ID.fullmatch(given) else uuid.uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        tracing.request_began(request_id)
         began, answered = time.perf_counter(), False
 
         async def send_with_id(message: Message) -> None:

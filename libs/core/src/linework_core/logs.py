@@ -1,15 +1,21 @@
-"""JSON logs: one object a line, with the request and job ids that are bound where the work begins."""
+"""JSON logs: one object a line, with the request, job and trace ids that are bound where the work begins."""
 
 import logging
 import sys
 
 import structlog
 
+from linework_core import tracing
+
 
 def configure(service: str, level: str = "INFO") -> None:
-    """Send structlog's and the standard library's records to stderr as JSON lines that name the service."""
+    """Send structlog's and the standard library's records to stderr as JSON lines that name the service.
+
+    The process's traces begin here, too, where the environment asks for them.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        tracing.name_trace,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -44,3 +50,4 @@ def configure(service: str, level: str = "INFO") -> None:
     for server in ("uvicorn", "uvicorn.error", "uvicorn.access", "celery"):
         logging.getLogger(server).handlers.clear()
         logging.getLogger(server).propagate = True
+    tracing.configure(service)

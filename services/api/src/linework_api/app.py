@@ -21,7 +21,7 @@ from linework_api.queries import each_once
 from linework_api.search.endpoints import router as search
 from linework_api.state import Resources
 from linework_api.trainings.endpoints import router as trainings
-from linework_core import http, logs, nearest
+from linework_core import http, logs, nearest, tracing
 from linework_core.bounded import Decoder
 from linework_core.db import make_engine, make_prober
 from linework_core.settings import Settings, get_settings
@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
         dependencies=[Depends(each_once)],
         redirect_slashes=False,
+        telemetry=tracing.OF_REQUESTS,
     )
     app.state.settings = settings
     uploads = {"/search": 7 * settings.max_query_bytes, "/ingest": 2 * settings.max_upload_bytes}

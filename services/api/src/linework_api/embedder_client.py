@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from linework_core.errors import LineworkError, Unavailable, Unprocessable
@@ -20,7 +21,9 @@ class EmbedderClient:
         if url.startswith("unix://"):
             transport = transport or httpx.HTTPTransport(uds=url.removeprefix("unix://"))
             url = "http://embedder"
-        self._client = httpx.Client(base_url=url, timeout=timeout, transport=transport)
+        self._client = httpx.Client(
+            base_url=url, timeout=timeout, transport=transport, event_hooks={"request": [_name_request]}
+        )
 
     def embed_drawings(self, derivatives: list[bytes], encoder: str) -> Vectors:
         """Unit vectors (n, d) of n derivatives (PNG bytes). Raises Unavailable or Unprocessable."""
@@ -57,6 +60,12 @@ class EmbedderClient:
         if response.is_success:
             return response
         raise _as_our_error(response)
+
+
+def _name_request(request: httpx.Request) -> None:
+    """The embedder logs under the id of the request that it works for."""
+    if request_id := structlog.contextvars.get_contextvars().get("request_id"):
+        request.headers["X-Request-ID"] = request_id
 
 
 def _as_our_error(response: httpx.Response) -> LineworkError:

@@ -11,7 +11,7 @@ import structlog
 from fastapi import Depends, FastAPI, Request
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
-from linework_core import http, logs
+from linework_core import http, logs, tracing
 from linework_core.db import make_engine
 from linework_core.errors import LineworkError, Unavailable
 from linework_core.http import problems
@@ -64,6 +64,7 @@ def create_app(settings: Settings | None = None, *, on_engine_death: Callable[[]
         title="Linework embedder",
         version="0.1.0",
         lifespan=partial(_lifespan, settings, on_engine_death or end_process),
+        telemetry=tracing.OF_REQUESTS,
     )
     http.install(app)
     _add_embedding(app)

@@ -15,10 +15,12 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from opentelemetry import trace
 from sqlalchemy import Engine, Update, case, func, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from linework_core import tracing
 from linework_core.db import after_commit, get_engine, transaction
 from linework_core.errors import LineworkError, Unavailable
 from linework_core.jobs.service import orphaned
@@ -54,6 +56,8 @@ class Run:
 
     def __init__(self, job: Job, holder: str, engine: Engine) -> None:
         self.job_id: UUID = job.id
+        self.kind = job.kind
+        self.origin: dict[str, Any] = job.origin
         self.owner = job.owner
         self.params: dict[str, Any] = job.params
         self.holder = holder
@@ -110,12 +114,11 @@ def run_job(job_id: UUID, handler: Handler, *, engine: Engine | None = None) -> 
     """
     engine = engine or get_engine()
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    with structlog.contextvars.bound_contextvars(job_id=str(job_id)):
-        run = _acquire(engine, job_id, holder)
-        if run is None:
-            return
-        with _heartbeat(run):
-            _conclude(run, handler)
+    run = _acquire(engine, job_id, holder)
+    if run is None:
+        return
+    with tracing.job(run.kind, str(job_id), run.origin), _heartbeat(run):
+        _conclude(run, handler)
 
 
 def _acquire(engine: Engine, job_id: UUID, holder: str) -> Run | None:
@@ -223,6 +226,7 @@ def _finish(run: Run, *, again: bool = False, **values: Any) -> None:
     if kind is None:
         log.warning("lease_lost")
     else:
+        trace.get_current_span().set_attribute("job.state", values["state"])
         log.info("job_ended", state=values["state"])
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from linework_core import tracing
 from linework_core.db import after_commit
 from linework_core.errors import Forbidden, NotFound
 from linework_core.queues import nudge
@@ -51,7 +52,7 @@ class JobView(BaseModel):
 
 def create(session: Session, kind: str, params: dict[str, Any], *, owner: str) -> Job:
     """A queued job; its workers are told once the transaction has been committed."""
-    job = Job(kind=kind, params=params, owner=owner)
+    job = Job(kind=kind, params=params, owner=owner, origin=tracing.origin())
     session.add(job)
     session.flush()
     session.refresh(job)
@@ -66,7 +67,8 @@ def ensure_embed_job(session: Session, encoder: Encoder) -> Job:
     same = and_(Job.kind == "embed", Job.state.in_(UNDONE), Job.params["encoder"].astext == encoder.encoder_id)
     job = None
     while job is None:  # the job that was in the way may end between the two statements
-        session.execute(insert(Job).values(kind="embed", params=params, owner=SHARED).on_conflict_do_nothing())
+        made = insert(Job).values(kind="embed", params=params, owner=SHARED, origin=tracing.origin())
+        session.execute(made.on_conflict_do_nothing())
         job = session.scalars(select(Job).where(same)).one_or_none()
     job_id = job.id
     after_commit(session, lambda: nudge("embed", job_id))

@@ -27,6 +27,7 @@ class Job(Base):
     kind: Mapped[str]
     owner: Mapped[str]
     params: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    origin: Mapped[dict[str, Any]] = mapped_column(server_default="{}")  # what asked: `request_id`, `traceparent`
     state: Mapped[str] = mapped_column(server_default="queued")
     total: Mapped[int | None]  # None until it is known
     done: Mapped[int] = mapped_column(server_default="0")
