@@ -70,12 +70,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     nearest.tune(resources.engine)
     app.state.resources = resources
-    try:
     work = Work(resources.engine)
     REGISTRY.register(work)
+    try:
         yield
     finally:
-        resources.decoder.close()
         REGISTRY.unregister(work)
+        resources.decoder.close()
         resources.embedder.close()
         resources.engine.dispose()
