@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from linework_vision import load
-from linework_vision.pictures import crop_to_ink, fit_on_white
+from linework_vision.pictures import Preprocessing, crop_to_ink, fit_on_white
 
 sides = st.integers(1, 512)
 
@@ -51,3 +51,14 @@ def test_a_margin_stays_white():
 
 def test_a_blank_drawing_has_nothing_to_crop_to():
     assert crop_to_ink(Image.new("L", (30, 40), 255)).size == (30, 40)
+
+
+@given(st.integers(0, 150), st.integers(0, 150), st.integers(20, 100))
+def test_empty_paper_around_the_ink_changes_nothing_where_it_is_cut_off(left, top, side):
+    shown = Preprocessing(
+        height=64, width=64, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3, fit="ink-on-white"
+    )
+    drawing = framed(side, side)
+    sheet = Image.new("L", (300, 280), 255)
+    sheet.paste(drawing, (left, top))
+    assert np.array_equal(shown.apply(sheet), shown.apply(drawing))

@@ -107,12 +107,12 @@ class Postgres:
                     raise StackError(f"Postgres does not answer: {error}") from error
             time.sleep(0.05)
 
-    def create_database(self) -> None:
-        """Make the database and its vector extension, unless they are there."""
+    def create_database(self, name: str = DATABASE) -> None:
+        """Make a database and its vector extension, unless they are there."""
         with self._connect("postgres") as connection:
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-                connection.execute(f"CREATE DATABASE {DATABASE}")
-        with self._connect(DATABASE) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+                connection.execute(f"CREATE DATABASE {name}")
+        with self._connect(name) as connection:
             connection.execute("SET client_min_messages = warning")
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
 

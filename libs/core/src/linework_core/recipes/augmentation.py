@@ -16,3 +16,5 @@ class Augmentation(BaseModel):
     crop_stretch: float = Field(1.1, ge=1, le=2, description="largest change of the proportions by a crop")
     erasing: float = Field(0.25, ge=0, le=1, description="probability that a rectangle is erased")
     grid_mask: float = Field(0.25, ge=0, le=1, description="probability that a grid of squares is erased")
+    company: float = Field(0.0, ge=0, le=1, description="probability of another drawing of the patent on the sheet")
+    label: float = Field(0.0, ge=0, le=1, description="probability of a printed label, such as 'FIG. 3'")

@@ -26,6 +26,9 @@ class Model(Part):
     head: Literal["linear", "mlp", "whitening"] = "linear"
     dimension: int | None = Field(None, gt=0, le=3900)
     image_size: int = Field(224, ge=16, le=1024, description="pixels, both ways")
+    fit: Literal["whole-on-white", "ink-on-white"] = Field(
+        "whole-on-white", description="'ink-on-white' cuts off the empty paper around a drawing first"
+    )
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bicubic"
     mean: Mean = (0.5, 0.5, 0.5)
     std: Mean = (0.5, 0.5, 0.5)

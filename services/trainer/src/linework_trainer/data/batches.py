@@ -14,6 +14,7 @@ from linework_core.recipes import Augmentation, BadRecipe, Stage
 from linework_trainer.augment import Augment
 from linework_trainer.data.dataset import TrainingData
 from linework_trainer.data.labels import LABELS, Ints
+from linework_trainer.data.sheets import Sheets
 
 Batch = dict[str, Tensor]  # 'greys' uint8 (n, h, w), the four labels (n,), and 'texts' (n, d) where there are any
 UNCHANGED = Augmentation(
@@ -69,6 +70,7 @@ class StageBatches(Dataset[Batch]):
         self.together = stage.together
         height, width = data.pictures.shape[1:]
         self.augment = None if augmentation == UNCHANGED else Augment(augmentation, height, width)
+        self._sheets = Sheets(data, augmentation)
         self._known: tuple[int, Ints] | None = None
 
     def __getitem__(self, batch: int) -> Batch:
@@ -88,7 +90,10 @@ class StageBatches(Dataset[Batch]):
     def _greys(self, drawings: Ints, epoch: int) -> NDArray[np.uint8]:
         if self.augment is None:
             return np.asarray(self.data.pictures[drawings])
-        return np.stack([self.augment(self.data.pictures[one], (*self.seed, 2, epoch, int(one))) for one in drawings])
+        return np.stack([self._variant(self.augment, int(one), epoch) for one in drawings])
+
+    def _variant(self, augment: Augment, drawing: int, epoch: int) -> NDArray[np.uint8]:
+        return augment(self._sheets(drawing, (*self.seed, 3, epoch, drawing)), (*self.seed, 2, epoch, drawing))
 
     def _order(self, epoch: int) -> Ints:
         if self._known is None or self._known[0] != epoch:

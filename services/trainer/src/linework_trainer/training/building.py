@@ -45,7 +45,7 @@ def checkpoint_config(recipe: Recipe, name: str, tower: TextTowerRef | None) -> 
             head=model.head,
             preprocessing=Preprocessing(
                 height=model.image_size, width=model.image_size, interpolation=model.interpolation,
-                mean=model.mean, std=model.std,
+                mean=model.mean, std=model.std, fit=model.fit,
             ),
             text_tower=tower,
             text_head=recipe.texts.head if recipe.texts else None,

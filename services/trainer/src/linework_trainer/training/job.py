@@ -19,7 +19,7 @@ from linework_core.recipes import TrainingOrder
 from linework_core.settings import Settings
 from linework_core.tables import Job
 from linework_trainer.training.artefacts import CURVES, draw_curves, write_events
-from linework_trainer.training.launch import how_many, launch
+from linework_trainer.training.launch import launch
 from linework_trainer.training.loop import Report
 from linework_trainer.training.plan import CHECKPOINT, OUTCOME, Plan
 from linework_trainer.training.preparing import Preparation
@@ -32,8 +32,8 @@ LOOK_S = 2.0  # between two looks whether the job was cancelled
 
 
 def train(run: Run, settings: Settings, objects: ObjectStore) -> dict[str, Any]:
-    """The handler of train jobs. Raises NothingToTrainOn, BadRecipe, WeightsUnavailable, Diverged, ProcessFailed, and
-    Stopped when the run should end.
+    """The handler of train jobs. Raises NothingToTrainOn, BadRecipe, WeightsUnavailable, Diverged, ProcessFailed,
+    NoTemplate, Unavailable, and Stopped when the run should end.
     """
     params = dict(run.params)
     snapshot = int(params.pop("snapshot"))
@@ -60,7 +60,7 @@ def _train(
 ) -> dict[str, Any]:
     listener = JobListener(run)
     prepared = Preparation(folder, settings, objects, listener.checkpoint)(run.engine, order, snapshot, key)
-    launch(folder, listener, how_many(settings))
+    launch(folder, listener, settings)
     return {"data": asdict(prepared), **_publish(run, settings, objects, folder)}
 
 

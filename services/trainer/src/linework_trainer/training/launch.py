@@ -1,4 +1,4 @@
-"""Starting a training: here, or as several processes under torchrun."""
+"""Starting a training: here, as several processes under torchrun, or as pods of a cluster."""
 
 import json
 import os
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 
-from linework_core.errors import LineworkError
+from linework_core.errors import LineworkError, Unavailable
 from linework_core.settings import Settings
 from linework_trainer.training.errors import ProcessFailed
+from linework_trainer.training.kubernetes import Over, pods
 from linework_trainer.training.loop import Listener
 from linework_trainer.training.plan import ALIVE, REPORTS
 from linework_trainer.training.process import train
@@ -36,36 +37,55 @@ def how_many_loaders(settings: Settings, processes: int) -> int:
     return min(8, max(1, (os.cpu_count() or 1) // (2 * processes)))
 
 
-def launch(folder: Path, listener: Listener, processes: int) -> None:
-    """Run the folder's plan to its end. Raises what `train` raises, ProcessFailed, and what the listener raises."""
-    if processes == 1:
+def launch(folder: Path, listener: Listener, settings: Settings) -> None:
+    """Run the folder's plan to its end: in this process, in several of this machine, or in pods on several nodes.
+
+    Raises what `train` raises, ProcessFailed, NoTemplate, Unavailable, and what the listener raises.
+    """
+    processes = how_many(settings)
+    if settings.train_launcher == "kubernetes":
+        with pods(folder, settings) as over:
+            _follow(folder, listener, over)
+    elif processes == 1:
         train(folder, listener)
-        return
+    else:
+        with _torchrun(folder, processes) as over:
+            _follow(folder, listener, over)
+
+
+def _follow(folder: Path, listener: Listener, over: Over) -> None:
+    """Pass on what other processes tell until they are over. `over` waits a little, and raises when they failed."""
     (folder / ALIVE).touch()
-    with _torchrun(folder, processes) as running:
-        lines = _Lines(folder / REPORTS)
-        while running.poll() is None:
+    lines = _Lines(folder / REPORTS)
+    try:
+        while not over():
             (folder / ALIVE).touch()
             lines.read(listener.tell)
             listener.checkpoint()
-            try:
-                running.wait(POLL_S)
-            except subprocess.TimeoutExpired:
-                continue
+    except (ProcessFailed, Unavailable) as failure:
         lines.read(listener.tell)
-        if running.returncode != 0:
-            raise lines.error or ProcessFailed(f"A process of the training ended with {running.returncode}.")
+        raise lines.error or failure from None
+    lines.read(listener.tell)
 
 
 @contextmanager
-def _torchrun(folder: Path, processes: int) -> Iterator[subprocess.Popen[bytes]]:
+def _torchrun(folder: Path, processes: int) -> Iterator[Over]:
     """The processes, in a group of their own that ends with the block."""
+    (folder / ALIVE).touch()
     options = ["--standalone", "--nproc-per-node", str(processes), "-m", "linework_trainer.training.process"]
     command = [sys.executable, "-m", "torch.distributed.run", *options, str(folder)]
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))}
     running = subprocess.Popen(command, env=os.environ | threads, start_new_session=True)
+
+    def over() -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(POLL_S)
+        if running.returncode:
+            raise ProcessFailed(f"A process of the training ended with {running.returncode}.")
+        return running.returncode == 0
+
     try:
-        yield running
+        yield over
     finally:
         if running.poll() is None:
             running.terminate()  # torchrun passes it on
