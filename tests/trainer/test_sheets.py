@@ -36,7 +36,7 @@ def test_a_sheet_shows_more_than_the_drawing_at_the_same_size_and_always_the_sam
     assert len({sheet.tobytes() for sheet in drawn}) > 4
     assert all(np.array_equal(sheet, sheets(drawing, (7, number))) for number, sheet in enumerate(drawn))
     parts = [_rows_and_columns_between_ink(sheet) for sheet in drawn]
-    assert sum(parts) >= len(parts) - 1  # white lies between the two, but where a label is too small to see
+    assert sum(parts) > len(parts) / 2  # white lies between the two, though it may vanish at 32 pixels
 
 
 def test_company_is_never_of_another_patent_nor_kept_back(data: TrainingData) -> None:

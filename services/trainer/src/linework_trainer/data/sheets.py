@@ -60,7 +60,7 @@ def beside(first: Image.Image, second: Image.Image, dice: np.random.Generator) -
     second = second.resize((max(1, round(second.width * scale)), max(1, round(second.height * scale))))
     if dice.random() < 0.5:
         first, second = second, first
-    gap = round(dice.uniform(0.03, GAP) * max(first.size))
+    gap = round(dice.uniform(0.06, GAP) * max(first.size))
     # mostly one below the other, as sheets are higher than wide
     if dice.random() < 0.7:
         sheet = Image.new("L", (max(first.width, second.width), first.height + gap + second.height), WHITE)
