@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     cache_dir: Path = Path(tempfile.gettempdir()) / f"linework-{os.getuid()}"  # what can be made again
     train_processes: int = Field(0, ge=0)  # of one training on this machine; 0: one for each GPU
     train_loaders: int | None = Field(None, ge=0)  # processes that draw variants, for each of them; None: by the cores
+    train_launcher: Literal["local", "kubernetes"] = "local"  # here, or as pods on several nodes
+    train_template: str = "linework-training"  # the CronJob that says what such a pod is
 
     enrich_provider: Literal["template", "openai"] = "template"  # where a request names none
     llm: ProviderSettings | None = None  # what 'openai' asks
@@ -104,9 +106,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(30.0, gt=0)  # a worker silent for this long has lost its job
     reconcile_seconds: float = Field(10.0, gt=0)  # how often undone work is looked for
     search_retention_days: int = Field(0, ge=0)  # records of searches older than this are deleted; 0 keeps them
+    alive_file: Path | None = None  # touched by workers and the beat while they live; for health checks
     pool_size: int = Field(10, gt=0)  # database connections a process keeps; as many again in a rush
 
-    alive_file: Path | None = None  # touched by workers and the beat while they live; for health checks
     @field_validator("database_url")
     @classmethod
     def _psycopg(cls, url: str) -> str:

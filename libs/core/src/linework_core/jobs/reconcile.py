@@ -1,14 +1,18 @@
-"""Looking for work undone: lost messages and dead workers heal without a person (design, rule 4)."""
+"""Looking for work undone: lost messages and dead workers heal without a person (design, rule 4).
+
+The beat does it every few seconds; `python -m linework_core.jobs.reconcile` does it once.
+"""
 
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session
 
-from linework_core import encoders
+from linework_core import encoders, logs
 from linework_core.db import transaction
 from linework_core.jobs import service
 from linework_core.queues import nudge, waiting
+from linework_core.settings import get_settings
 from linework_core.tables import (
     Description,
     DescriptionVector,
@@ -75,3 +79,8 @@ def undescribed(encoder: Encoder) -> Select[int]:
         DescriptionVectorFailure.next_try_at > func.now(),
     )
     return select(Description.id).where(Description.removed_in.is_(None), ~embedded, ~paused)
+
+
+if __name__ == "__main__":
+    logs.configure("reconcile", get_settings().log_level)
+    reconcile()

@@ -1,6 +1,7 @@
 """`python -m linework_api.ingest PATH`: ingest a folder, a tar, a ZIP or a JSON that lies on this machine's disk.
 
 It needs the database and the object store, and neither the gateway nor a worker: the job runs in this process.
+With `--queue URI` (under INGEST_ROOTS) a job is made for the workers instead: what a schedule wants.
 """
 
 import argparse
@@ -22,16 +23,27 @@ from linework_core.tables import Job
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status 0 when the job succeeded; its row is printed as JSON."""
+    """Exit status 0 when the job succeeded (with --queue: was made); its row is printed as JSON."""
     parser = argparse.ArgumentParser(prog="python -m linework_api.ingest", description=__doc__)
-    parser.add_argument("path", type=Path, help="a weekly tar, a package (ZIP or folder), a JSON, or a folder of these")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "path", nargs="?", type=Path, help="a weekly tar, a package (ZIP or folder), a JSON, or a folder of these"
+    )
+    what.add_argument("--queue", metavar="URI", help="file:///… or s3://… of the same, for the ingest workers to read")
     parser.add_argument("--images", type=Path, help="where the images of a JSON are: a tar or a folder")
     options = parser.parse_args(argv)
     logs.configure("ingest", get_settings().log_level)
-    view = ingest(options.path, options.images)
+    wanted = "queued" if options.queue else "succeeded"
+    view = queue(options.queue) if options.queue else ingest(options.path, options.images)
     json.dump(view.model_dump(mode="json"), sys.stdout, indent=2)
     sys.stdout.write("\n")
-    return 0 if view.state == "succeeded" else 1
+    return 0 if view.state == wanted else 1
+
+
+def queue(uri: str) -> JobView:
+    """Make a job that a worker will run. Everybody may read it."""
+    with transaction() as session:
+        return JobView.of(service.create(session, "ingest", {"uri": uri}, owner=service.SHARED))
 
 
 def ingest(path: Path, images: Path | None = None) -> JobView:
