@@ -219,10 +219,11 @@ def test_a_client_that_hangs_up_costs_the_others_nothing(online: Online, scripte
     assert online.embed([derivative(10)] * 32).status_code == 200  # nothing of the queue is taken any more
 
 
-def test_describe_tells_what_identifies_an_encoder(online: Online) -> None:
-    described = online.client.post("/describe", json={"spec": "hog"})
+@pytest.mark.parametrize("spec", ["hog", "lbp", "ahdh", "vishash", "sift-fv"])
+def test_describe_tells_what_identifies_an_encoder(online: Online, spec: str) -> None:
+    described = online.client.post("/describe", json={"spec": spec})
     assert described.status_code == 200
-    assert described.json() == load("hog").manifest.model_dump(mode="json")
+    assert described.json() == load(spec).manifest.model_dump(mode="json")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,10 @@ from linework_vision.errors import NoTextTower, NotFinite
 
 SPECS = [
     "hog",
+    "lbp",
+    "ahdh",
+    "vishash",
+    "sift-fv",
     "debug:32",
     "timm:test_resnet;pretrained=false;seed=0",
     "timm:test_vit;pretrained=false;seed=0",

@@ -16,6 +16,7 @@ def load(spec: str, *, device: str = "cpu", precision: Precision = "fp32") -> En
     """Load an encoder by its spec:
 
     - `hog`: histograms of oriented gradients; needs no weights
+    - `lbp`, `ahdh`, `vishash`, `sift-fv`: the papers' other descriptors; need none either
     - `timm:NAME[;weights=/file][;image_size=N][;pretrained=false;seed=N]`
     - `open_clip:NAME/PRETRAINED`, a tag or a local file; `open_clip:local-dir:/folder`, `open_clip:hf-hub:ORG/NAME`
     - `checkpoint:/folder`, or just the folder: what Linework's trainer writes; `checkpoint:sha256:HEX`: the same
@@ -43,6 +44,12 @@ def _load_hog(spec: Spec, device: str, precision: Precision) -> Encoder:
     from linework_vision.hog import load_hog
 
     return load_hog(spec)
+
+
+def _load_classic(spec: Spec, device: str, precision: Precision) -> Encoder:
+    from linework_vision.classic.loading import load_classic
+
+    return load_classic(spec)
 
 
 def _load_timm(spec: Spec, device: str, precision: Precision) -> Encoder:
@@ -74,6 +81,10 @@ def _load_debug(spec: Spec, device: str, precision: Precision) -> Encoder:
 
 _LOADERS: dict[str, Loader] = {
     "hog": _load_hog,
+    "lbp": _load_classic,
+    "ahdh": _load_classic,
+    "vishash": _load_classic,
+    "sift-fv": _load_classic,
     "timm": _load_timm,
     "open_clip": _load_open_clip,
     "checkpoint": _load_checkpoint,

@@ -47,7 +47,8 @@ class NewEncoder(BaseModel):
 
     spec: str = Field(
         min_length=1, max_length=500, pattern=r"^[^\x00]+$",
-        description="'hog', 'timm:<name>', 'open_clip:<name>/<pretrained>' or 'checkpoint:<folder>'",
+        description="'hog', 'lbp', 'ahdh', 'vishash', 'sift-fv', 'timm:<name>', "
+        "'open_clip:<name>/<pretrained>' or 'checkpoint:<folder>'",
     )  # fmt: skip
 
 
