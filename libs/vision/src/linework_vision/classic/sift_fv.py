@@ -5,8 +5,9 @@ how such descriptors are distributed in general; the Fisher vector says in which
 variances would have to move to fit those of this one drawing. Signed square roots, then length 1.
 
 Against the papers: 16 Gaussians of 64 dimensions where Perronnin has 256, since a vector must fit in a row of the index
-(2,064 numbers, not 32,768); 28 Gaussians found hardly more on line drawings. The codebook is learned on drawings of the sample office (benchmarks/sift_codebook.py),
-not on the corpus that is searched; its digest is part of the encoder's identity.
+(2,064 numbers, not 32,768); 28 Gaussians found hardly more on line drawings. The codebook is learned on drawings of the
+sample office (benchmarks/sift_codebook.py), not on the corpus that is searched; its digest is part of the encoder's
+identity.
 
 The numbers are signed, so the vector of a blank drawing is near to no other, but not on the far side of all of them.
 """
