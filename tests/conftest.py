@@ -15,10 +15,14 @@ from pathlib import Path
 
 import pytest
 from alembic import command
+from obstore.store import ObjectStore
 from redis import Redis
-from sqlalchemy import create_engine, make_url, pool, text
+from sqlalchemy import Engine, create_engine, make_url, pool, text
+from sqlalchemy.orm import Session
 
+from linework_core import db, store
 from linework_core.db import alembic_config
+from linework_core.settings import Settings
 from linework_local.machine import GB, Machine
 from linework_local.postgres import embedded_postgres
 from linework_local.redis import embedded_redis
@@ -105,6 +109,30 @@ def redis_url(redis_server_url: str) -> str:
 @pytest.fixture
 def object_store_url(tmp_path: Path) -> str:
     return (tmp_path / "objects").as_uri()
+
+
+@pytest.fixture
+def own_servers(database_url: str, redis_url: str, object_store_url: str) -> dict[str, str]:
+    """Settings that name servers, or parts of servers, of this test's own."""
+    return {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "OBJECT_STORE_URL": object_store_url}
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Engine:
+    """By the settings, which every area has of its own."""
+    return db.get_engine()
+
+
+@pytest.fixture
+def objects(settings: Settings) -> ObjectStore:
+    return store.get_store()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """For arranging and looking; what it does is committed by the test."""
+    with db.session_factory(engine)() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,47 +13,33 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, text, update
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
 from linework_api.search.scope import unpadded
-from linework_core import corpus, db, encoders, queues, settings, store
-from linework_core.fulltext import words_of, words_of_texts
+from linework_core import corpus, db, encoders, settings, store
+from linework_core.fulltext import words_of
 from linework_core.imaging import derivative_of, encode_png
 from linework_core.manifest import EncoderManifest
 from linework_core.settings import Settings, get_settings
-from linework_core.tables import Citation, Description, Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
+from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
+from tests.configured import configured
 
 DIMENSION = 8
 LEASE = 0.8  # seconds, with `short_leases`
 
 
-def forget_settings() -> None:
-    """The process reads its settings once; a test with servers of its own reads them anew."""
-    for cached in (settings.get_settings, db.get_engine, store.get_store, queues._publisher):
-        cached.cache_clear()
-
-
 @pytest.fixture
-def environment(
-    monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str, object_store_url: str, tmp_path: Path
-) -> Iterator[Settings]:
+def environment(monkeypatch: pytest.MonkeyPatch, own_servers: dict[str, str], tmp_path: Path) -> Iterator[Settings]:
     values = {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "OBJECT_STORE_URL": object_store_url,
         "EMBEDDER_URL": f"unix://{tmp_path}/no-embedder.sock",
         "AUTH": "off",
         "LEASE_SECONDS": "3",
         "INGEST_ROOTS": f'["{tmp_path.as_uri()}"]',
     }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    forget_settings()
-    yield get_settings()
-    db.get_engine().dispose()
-    forget_settings()
+    with configured(monkeypatch, own_servers | values) as settings:
+        yield settings
 
 
 def require_keys(monkeypatch: pytest.MonkeyPatch, **scopes: list[str]) -> None:
@@ -73,13 +58,6 @@ def as_caller(name: str) -> dict[str, str]:
 @pytest.fixture
 def engine(environment: Settings) -> Engine:
     return db.get_engine()
-
-
-@pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
-    """A session for arranging and looking; what it does is committed by the test."""
-    with db.session_factory(engine)() as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -247,14 +225,6 @@ def long_ago() -> dt.datetime:
     return dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Return once it is true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def empty_corpus(session: Session) -> Session:
     """For properties: a session on a corpus that `wipe` makes empty again, quicker than a new database."""
@@ -265,25 +235,3 @@ def wipe(session: Session) -> None:
     session.rollback()
     session.execute(text("TRUNCATE patents, sheets, figures, citations, drawings, embeddings, jobs, searches CASCADE"))
     session.commit()
-
-
-def describe(session: Session, drawing_id: str, *texts: str, recipe: str = "first", **provenance: Any) -> int:
-    """Give a drawing a set of texts, as the enricher would, and return the snapshot. A newer set ends the older."""
-    wanted = select(Drawing).where(Drawing.drawing_id == drawing_id, Drawing.removed_in.is_(None))
-    drawing = session.scalars(wanted).one()
-    job = Job(kind="enrich", owner="test", state="succeeded")
-    session.add(job)
-    session.flush()
-    snapshot = corpus.next_snapshot(session)
-    older = (Description.drawing_row == drawing.row_id, Description.removed_in.is_(None))
-    session.execute(update(Description).where(*older).values(removed_in=snapshot))
-    values = {"provider": "template", "prompt": "p" * 64, "facts": "f" * 64} | provenance
-    session.add(
-        Description(
-            drawing_row=drawing.row_id, drawing_id=drawing_id, patent_id=drawing.patent_id, recipe=recipe,
-            texts=[{"text": text, "language": "en"} for text in texts], words=words_of_texts(texts),
-            job_id=job.id, added_in=snapshot, **values,
-        )
-    )  # fmt: skip
-    session.commit()
-    return snapshot

@@ -17,9 +17,10 @@ from linework_core.settings import Settings
 from linework_core.tables import Description, DescriptionVector, Drawing, Encoder
 from linework_embedder.app import create_app as create_embedder
 from linework_vision import load as load_encoder
-from tests.api.conftest import Design, describe, load, unit
+from tests.api.conftest import Design, load, unit
 from tests.api.serving import serving
 from tests.api.test_search import ids, search
+from tests.descriptions import describe
 
 SPEC = "debug:8;text=true"
 LAMP, CHAIR, BOTTLE = "USD0000001-S_1", "USD0000002-S_1", "USD0000003-S_1"

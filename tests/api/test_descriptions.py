@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from linework_core.corpus import close_patent, next_snapshot, open_patent
 from linework_core.tables import Encoder
-from tests.api.conftest import Design, describe, load, problem_of
+from tests.api.conftest import Design, load, problem_of
+from tests.descriptions import describe
 
 DRAWING = "USD0000001-S_1"
 

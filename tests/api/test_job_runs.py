@@ -16,7 +16,8 @@ from linework_core.jobs import service
 from linework_core.jobs.runner import MAX_TRIES, Handler, Run, run_job, stopping
 from linework_core.queues import waiting
 from linework_core.tables import Job
-from tests.api.conftest import LEASE, NewJob, change, eventually, long_ago, look
+from tests.api.conftest import LEASE, NewJob, change, long_ago, look
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("short_leases")
 
@@ -173,7 +174,7 @@ def test_a_running_job_stops_when_it_is_cancelled_and_keeps_what_it_has_done(
             time.sleep(0.02)
 
     running = threads.submit(run_job, job_id, endless)
-    eventually(lambda: look(session, job_id).done > 2)
+    until(lambda: look(session, job_id).done > 2)
     assert client.delete(f"/jobs/{job_id}").json()["state"] == "running"
     running.result(4 * LEASE)
     job = client.get(f"/jobs/{job_id}").json()
@@ -196,7 +197,7 @@ def test_a_worker_that_ends_hands_its_job_back(new_job: NewJob, session: Session
             time.sleep(0.02)
 
     running = threads.submit(run_job, job_id, endless)
-    eventually(lambda: look(session, job_id).state == "running")
+    until(lambda: look(session, job_id).state == "running")
     stopping.set()
     try:
         running.result(10)

@@ -15,16 +15,20 @@ import numpy as np
 import pytest
 import uvicorn
 from numpy.typing import NDArray
+from obstore.store import ObjectStore
 from PIL import Image
+from sqlalchemy.orm import Session
 
-from linework_core import db, queues, store
-from linework_core import settings as core_settings
+from linework_core import encoders
 from linework_core.imaging import encode_png
-from linework_core.settings import Settings, get_settings
+from linework_core.settings import Settings
+from linework_core.tables import Encoder as EncoderRow
 from linework_embedder.app import create_app
-from linework_vision import Encoder, register
+from linework_embedder.bulk import BulkEmbedder
+from linework_vision import Encoder, load, register
 from linework_vision.identity import make_manifest
 from linework_vision.spec import Spec
+from tests.configured import configured
 
 DIMENSION = 8
 Behaviour = Callable[[NDArray[Any]], NDArray[Any]]
@@ -73,32 +77,30 @@ def scripted(request: pytest.FixtureRequest) -> ScriptedEncoder:
     return encoder
 
 
-def forget_settings() -> None:
-    """The process reads its settings once; a test with servers of its own reads them anew."""
-    for cached in (core_settings.get_settings, db.get_engine, store.get_store, queues._publisher):
-        cached.cache_clear()
-
-
 @pytest.fixture
-def settings(
-    monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str, object_store_url: str
-) -> Iterator[Settings]:
+def settings(monkeypatch: pytest.MonkeyPatch, own_servers: dict[str, str]) -> Iterator[Settings]:
     values = {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "OBJECT_STORE_URL": object_store_url,
         "DEFAULT_ENCODER": "scripted:default",
         "LEASE_SECONDS": "3",
         "EMBED_BATCH_SIZE": "8",
         "EMBED_BATCH_MS": "20",
         "EMBED_QUEUE_LIMIT": "32",
     }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    forget_settings()
-    yield get_settings()
-    db.get_engine().dispose()
-    forget_settings()
+    with configured(monkeypatch, own_servers | values) as settings:
+        yield settings
+
+
+@pytest.fixture
+def embedder(settings: Settings, objects: ObjectStore) -> BulkEmbedder:
+    return BulkEmbedder(settings, objects)
+
+
+@pytest.fixture
+def encoder(session: Session, scripted: ScriptedEncoder) -> EncoderRow:
+    """Its index is active."""
+    made = encoders.ensure_active(session, load("scripted:default").manifest)
+    session.commit()
+    return made
 
 
 @dataclass

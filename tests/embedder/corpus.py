@@ -99,3 +99,8 @@ def vectors(session: Session, encoder: Encoder) -> dict[str, np.ndarray]:
 
 def failures(session: Session) -> list[EmbedFailure]:
     return list(session.scalars(select(EmbedFailure).order_by(EmbedFailure.drawing_row)))
+
+
+def counts(job: Job) -> tuple[int | None, int, int, int]:
+    """Total, done, skipped, failed."""
+    return job.total, job.done, job.skipped, job.failed

@@ -2,59 +2,24 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from obstore.store import ObjectStore
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from linework_core import db, encoders, store
+from linework_core import encoders, store
 from linework_core.corpus import close_patent, current_snapshot, next_snapshot
 from linework_core.imaging import derivative_hash, derivative_of, open_image
 from linework_core.jobs import runner, service
-from linework_core.settings import Settings
-from linework_core.tables import Drawing, Embedding, EmbedFailure, Encoder, Job, VectorIndex
+from linework_core.tables import Drawing, Embedding, EmbedFailure, Job, VectorIndex
 from linework_embedder import bulk
 from linework_embedder.bulk import BulkEmbedder
 from linework_embedder.served import open_derivative
 from linework_vision import load
-from tests.embedder.conftest import ScriptedEncoder, mean_grey
-from tests.embedder.corpus import add_patent, failures, make_active, put, read, start, vectors
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Engine:
-    return db.get_engine()
-
-
-@pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
-    with Session(engine, expire_on_commit=False) as opened:
-        yield opened
-
-
-@pytest.fixture
-def objects(settings: Settings) -> ObjectStore:
-    return store.get_store()
-
-
-@pytest.fixture
-def embedder(settings: Settings, objects: ObjectStore) -> BulkEmbedder:
-    return BulkEmbedder(settings, objects)
-
-
-@pytest.fixture
-def encoder(session: Session, scripted: ScriptedEncoder) -> Encoder:
-    made = make_active(session, "scripted:default")
-    session.commit()
-    return made
-
-
-def counts(job: Job) -> tuple[int | None, int, int, int]:
-    return job.total, job.done, job.skipped, job.failed
+from tests.embedder.conftest import mean_grey
+from tests.embedder.corpus import add_patent, counts, failures, make_active, put, read, start, vectors
 
 
 def test_every_open_drawing_gets_its_vector(session, engine, objects, embedder, encoder, scripted):

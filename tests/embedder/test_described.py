@@ -1,7 +1,6 @@
 """Vectors of descriptions: computed as a difference by the embed job, one a drawing, whatever happens meanwhile."""
 
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,12 +9,10 @@ from obstore.store import ObjectStore
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
-from linework_core import db, encoders, store
+from linework_core import encoders
 from linework_core.corpus import close_patent, current_snapshot, next_snapshot
-from linework_core.fulltext import words_of_texts
 from linework_core.jobs import runner, service
 from linework_core.jobs.reconcile import plan_embedding
-from linework_core.settings import Settings
 from linework_core.tables import (
     Description,
     DescriptionVector,
@@ -29,36 +26,9 @@ from linework_core.tables import (
 from linework_embedder import described
 from linework_embedder.bulk import BulkEmbedder
 from linework_vision import load
-from tests.embedder.conftest import ScriptedEncoder, mean_grey
-from tests.embedder.corpus import add_patent, make_active, read, start
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Engine:
-    return db.get_engine()
-
-
-@pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
-    with Session(engine, expire_on_commit=False) as opened:
-        yield opened
-
-
-@pytest.fixture
-def objects(settings: Settings) -> ObjectStore:
-    return store.get_store()
-
-
-@pytest.fixture
-def embedder(settings: Settings, objects: ObjectStore) -> BulkEmbedder:
-    return BulkEmbedder(settings, objects)
-
-
-@pytest.fixture
-def encoder(session: Session, scripted: ScriptedEncoder) -> Encoder:
-    made = make_active(session, "scripted:default")
-    session.commit()
-    return made
+from tests import descriptions
+from tests.embedder.conftest import mean_grey
+from tests.embedder.corpus import add_patent, counts, read, start
 
 
 @pytest.fixture
@@ -71,22 +41,8 @@ def patent(session: Session, objects: ObjectStore, engine: Engine, embedder: Bul
 
 
 def describe(session: Session, number: int, *texts: str, recipe: str = "first") -> None:
-    """A set of texts about a drawing of the patent, as the enricher would write it."""
-    drawing = session.scalars(select(Drawing).where(Drawing.number == number, Drawing.removed_in.is_(None))).one()
-    job = Job(kind="enrich", owner="test", state="succeeded")
-    session.add(job)
-    session.flush()
-    snapshot = next_snapshot(session)
-    older = (Description.drawing_row == drawing.row_id, Description.removed_in.is_(None))
-    session.execute(update(Description).where(*older).values(removed_in=snapshot))
-    session.add(
-        Description(
-            drawing_row=drawing.row_id, drawing_id=drawing.drawing_id, patent_id=drawing.patent_id, recipe=recipe,
-            texts=[{"text": text, "language": "en"} for text in texts], words=words_of_texts(texts), facts="f",
-            prompt="p", provider="template", job_id=job.id, added_in=snapshot,
-        )
-    )  # fmt: skip
-    session.commit()
+    """A set of texts about a drawing of the patent."""
+    descriptions.describe(session, f"USD0000001-S_{number}", *texts, recipe=recipe)
 
 
 def open_vectors(session: Session) -> dict[int, NDArray[np.float32]]:
@@ -103,10 +59,6 @@ def open_vectors(session: Session) -> dict[int, NDArray[np.float32]]:
 def all_vectors(session: Session) -> list[DescriptionVector]:
     session.rollback()
     return list(session.scalars(select(DescriptionVector).order_by(DescriptionVector.added_in)))
-
-
-def counts(job: Job) -> tuple[int | None, int, int, int]:
-    return job.total, job.done, job.skipped, job.failed
 
 
 def test_a_set_gets_the_unit_mean_of_its_texts_unit_vectors(session, engine, embedder, encoder, scripted, patent):

@@ -1,11 +1,8 @@
 """The worker as a real process: how it starts, how it is nudged, how it ends."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -20,37 +17,17 @@ from linework_core.settings import Settings
 from linework_core.tables import Encoder
 from linework_embedder.roster import ensure_active_encoder
 from tests.embedder.corpus import add_patent, read, vectors
+from tests.waiting import until
+from tests.workers import NewWorker, workers
 
 SLOW = "debug:8;delay_ms=250"
 
 
 @pytest.fixture
-def engine(settings: Settings) -> Engine:
-    return db.get_engine()
-
-
-@pytest.fixture
-def worker(settings: Settings) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def worker(settings: Settings) -> Iterator[NewWorker]:
     """Starts workers whose default encoder takes its time: two drawings in a quarter of a second."""
-    started: list[subprocess.Popen[bytes]] = []
-    environment = os.environ | {"DEFAULT_ENCODER": SLOW, "EMBED_BATCH_SIZE": "2"}
-    celery = [sys.executable, "-m", "celery", "-A", "linework_embedder.worker", "worker", "-Q", "embed", "-P", "solo"]
-
-    def start() -> subprocess.Popen[bytes]:
-        started.append(subprocess.Popen([*celery, "-n", f"embed{len(started)}@test"], env=environment))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
+    with workers("linework_embedder.worker", "embed", DEFAULT_ENCODER=SLOW, EMBED_BATCH_SIZE="2") as start:
+        yield start
 
 
 def active(engine: Engine) -> Encoder | None:

@@ -13,7 +13,7 @@ from linework_api.app import create_app
 from linework_core import db
 from linework_core.settings import Settings
 from linework_core.tables import Base, EnrichFailure, Job, LlmCall
-from tests.enricher.conftest import forget_settings
+from tests.configured import forget_settings
 from tests.enricher.corpus import add_design, counts, enrich, failures, order, provider_of, run, sets
 from tests.enricher.rig import KEY
 from tests.enricher.stub import FAULTS

@@ -1,13 +1,10 @@
 """The worker as a real process: cancelled, asked to end, killed; every drawing gets its texts once."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -21,26 +18,18 @@ from linework_core.tables import Description, Job, LlmCall
 from tests.enricher.corpus import add_design, counts, order, provider_of, read, sets
 from tests.enricher.rig import KEY
 from tests.enricher.stub import Stub
+from tests.waiting import until
+from tests.workers import NewWorker, workers
 
 DESIGNS = 60
 
 
 @pytest.fixture
-def worker(settings: Settings, stub: Stub) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def worker(settings: Settings, stub: Stub) -> Iterator[NewWorker]:
     """Starts workers that keep four calls in flight, each of which takes a fifth of a second."""
     stub.latency = 0.2
-    started: list[subprocess.Popen[bytes]] = []
-    environment = os.environ | {"LLM": provider_of(stub.url, concurrency=4, timeout_s=2)}
-    celery = [sys.executable, "-m", "celery", "-A", "linework_enricher.worker", "worker", "-Q", "enrich", "-P", "solo"]
-
-    def start() -> subprocess.Popen[bytes]:
-        started.append(subprocess.Popen([*celery, "-n", f"enrich{len(started)}@test"], env=environment))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    with workers("linework_enricher.worker", "enrich", LLM=provider_of(stub.url, concurrency=4, timeout_s=2)) as start:
+        yield start
 
 
 @pytest.fixture
@@ -48,13 +37,6 @@ def corpus(engine: Engine) -> None:
     with db.transaction(engine) as session:
         for number in range(DESIGNS):
             add_design(session, None, f"USD{number:07}", named=f"desk lamp of kind {number}", drawings=2)
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 40) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def asked(stub: Stub) -> Counter[str]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -24,10 +24,11 @@ from linework_local.account import tied
 from linework_local.machine import Machine
 from linework_local.postgres import Postgres
 from linework_local.redis import Redis
-from tests.enricher.conftest import forget_settings
+from tests.configured import configured
 from tests.enricher.corpus import add_design, counts, order, provider_of, read, sets
 from tests.enricher.rig import KEY
 from tests.enricher.stub import Stub
+from tests.waiting import until
 
 DESIGNS = 40
 IN_FLIGHT = 4
@@ -97,14 +98,10 @@ def installation(servers: Servers, stub: Stub, tmp_path: Path, monkeypatch: pyte
         "LLM": provider_of(stub.url, concurrency=IN_FLIGHT, timeout_s=1),
         "LLM_API_KEY": KEY,
     }
-    for setting, value in environment.items():
-        monkeypatch.setenv(setting, value)
-    forget_settings()
-    servers.start("redis", "worker")
-    yield servers
-    servers.kill("redis", "worker")
-    db.get_engine().dispose()
-    forget_settings()
+    with configured(monkeypatch, environment):
+        servers.start("redis", "worker")
+        yield servers
+        servers.kill("redis", "worker")
 
 
 @pytest.fixture
@@ -117,13 +114,6 @@ def job_id(installation: Servers, stub: Stub) -> UUID:
     begun = order(db.get_engine())
     until(lambda: ended(begun) or len(stub.log) >= DESIGNS / 3)
     return begun
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.2)
 
 
 def ended(job_id: UUID) -> bool:

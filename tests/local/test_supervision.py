@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -17,6 +18,7 @@ from linework_local.machine import Machine
 from linework_local.postgres import Postgres
 from linework_local.redis import Redis
 from linework_local.supervision import Program, Supervisor, configuration
+from tests.waiting import until
 
 from .command_line import processes_that_name
 
@@ -60,16 +62,7 @@ class Supervised:
             return cursor.fetchall() if cursor.description else []
 
 
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except (OSError, psycopg.OperationalError):
-            pass
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
+eventually = partial(until, seconds=20, pause=0.1, despite=(OSError, psycopg.OperationalError))
 
 
 @pytest.fixture(scope="module")

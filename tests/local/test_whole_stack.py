@@ -4,9 +4,9 @@ import os
 import re
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 
 from linework_local.home import Home
 from linework_local.supervision import Supervisor
+from tests.waiting import until
 
 from .command_line import linework, processes_that_name
 
@@ -45,16 +46,7 @@ def free_port() -> int:
         return port
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except httpx.HTTPError:
-            pass
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
+eventually = partial(until, pause=0.2, despite=(httpx.HTTPError,))
 
 
 @pytest.fixture(scope="module")
@@ -120,5 +112,5 @@ def test_a_second_stack_runs_beside_the_first_and_stops_without_a_trace(stack: R
 
     assert "Stopped" in second.run("down")
     assert not sockets.exists()
-    eventually(lambda: not processes_that_name(str(second.home)) and not processes_that_name(str(sockets)), 10)
+    eventually(lambda: not processes_that_name(str(second.home)) and not processes_that_name(str(sockets)), seconds=10)
     assert stack.get("/health/ready")["ready"]

@@ -4,7 +4,6 @@ import datetime as dt
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,11 +16,10 @@ from PIL import Image
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from linework_core import db, queues, store
-from linework_core import settings as core_settings
+from linework_core import store
 from linework_core.jobs import runner, service
 from linework_core.recipes import TrainingOrder
-from linework_core.settings import Settings, get_settings
+from linework_core.settings import Settings
 from linework_core.tables import Drawing, Encoder, Job
 from linework_trainer.data.corpus import read_corpus
 from linework_trainer.training.job import train
@@ -37,43 +35,6 @@ TINY = {
     "stages": {"main": {"epochs": 2, "batch_size": 8, "together": 2}},
     "validation": {"share": 0.2},
 }
-
-
-def forget_settings() -> None:
-    for cached in (core_settings.get_settings, db.get_engine, store.get_store, queues._publisher):
-        cached.cache_clear()
-
-
-@pytest.fixture
-def settings(
-    monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str, object_store_url: str, tmp_path: Path
-) -> Iterator[Settings]:
-    values = {
-        "DATABASE_URL": database_url, "REDIS_URL": redis_url, "OBJECT_STORE_URL": object_store_url,
-        "LEASE_SECONDS": "30", "CACHE_DIR": str(tmp_path / "cache"), "TRAIN_LOADERS": "0", "LINEWORK_COMMIT": "abc123",
-    }  # fmt: skip
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    forget_settings()
-    yield get_settings()
-    db.get_engine().dispose()
-    forget_settings()
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Engine:
-    return db.get_engine()
-
-
-@pytest.fixture
-def objects(settings: Settings) -> ObjectStore:
-    return store.get_store()
-
-
-@pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
-    with db.session_factory(engine)() as opened:
-        yield opened
 
 
 def order_of(session: Session, snapshot: int, recipe: str = "linework", **order: Any) -> UUID:
