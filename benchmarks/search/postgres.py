@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,15 +67,20 @@ def copy(url: str, encoder: Encoder, corpus: Corpus) -> None:
     """Write the corpus into the encoder's leaf, all filter columns filled in; row i is drawing_row i + 1."""
     leaf = encoders.partition(encoder)
     with connect(url) as connection:
-        register_vector(connection)
-        connection.adapters.types.add(_halfvec(connection))
-        into = f"COPY {leaf} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
-        with connection.cursor() as cursor, cursor.copy(into) as writer:
-            writer.set_types(_TYPES)
-            for row in range(len(corpus)):
-                writer.write_row(_row(encoder.number, corpus, row))
+        write(connection, encoder, (row_of(encoder, corpus, at, at + 1, 1) for at in range(len(corpus))))
         connection.execute("UPDATE corpus SET snapshot = 1")
         connection.execute(f"VACUUM (ANALYZE, FREEZE) {leaf}")
+
+
+def write(connection: psycopg.Connection, encoder: Encoder, rows: Iterable[tuple[object, ...]]) -> None:
+    """COPY rows, as `row_of` makes them, into the encoder's leaf."""
+    register_vector(connection)
+    connection.adapters.types.add(_halfvec(connection))
+    into = f"COPY {encoders.partition(encoder)} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    with connection.cursor() as cursor, cursor.copy(into) as writer:
+        writer.set_types(_TYPES)
+        for row in rows:
+            writer.write_row(row)
 
 
 def _halfvec(connection: psycopg.Connection) -> TypeInfo:
@@ -84,13 +89,14 @@ def _halfvec(connection: psycopg.Connection) -> TypeInfo:
     return info
 
 
-def _row(encoder: int, corpus: Corpus, row: int) -> tuple[object, ...]:
-    granted = week_of(corpus.week[row])
-    filed = granted - dt.timedelta(days=200 + int(corpus.design[row]) % 500)
-    patent = f"USD{corpus.design[row] + 1:07d}"
-    drawing = f"{patent}-{granted:%Y%m%d}-D{row % 7 + 2:05d}_{row % 7 + 1}"
-    vector = HalfVector(corpus.vectors[row])
+def row_of(encoder: Encoder, corpus: Corpus, at: int, drawing_row: int, added_in: int) -> tuple[object, ...]:
+    """One of the corpus' rows, with all filter columns."""
+    granted = week_of(corpus.week[at])
+    filed = granted - dt.timedelta(days=200 + int(corpus.design[at]) % 500)
+    patent = f"USD{corpus.design[at] + 1:07d}"
+    drawing = f"{patent}-{granted:%Y%m%d}-D{at % 7 + 2:05d}_{at % 7 + 1}"
+    vector = HalfVector(corpus.vectors[at])
     return (
-        encoder, row + 1, drawing, f"{row:064x}", vector, patent, "US", granted, filed, filed,
-        class_name(corpus.classes[row]), _VIEWS[row % 7], 1,
+        encoder.number, drawing_row, drawing, f"{drawing_row - 1:064x}", vector, patent, "US", granted, filed, filed,
+        class_name(corpus.classes[at]), _VIEWS[at % 7], added_in,
     )  # fmt: skip
