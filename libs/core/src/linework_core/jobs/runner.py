@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from linework_core import tracing
 from linework_core.db import after_commit, get_engine, transaction
 from linework_core.errors import LineworkError, Unavailable
+from linework_core.failures import storable
 from linework_core.jobs.service import orphaned
 from linework_core.queues import nudge
 from linework_core.settings import get_settings
@@ -202,12 +203,7 @@ def _told(error: Exception) -> dict[str, Any]:
         told = {"type": error.type, "detail": error.detail, **error.extra}
     else:
         told = {"type": type(error).__name__, "detail": str(getattr(error, "orig", None) or error)}
-    return {name: _storable(value) if isinstance(value, str) else value for name, value in told.items()}
-
-
-def _storable(text: str) -> str:
-    """Without NUL and halves of surrogate pairs: Postgres takes neither, and a message may repeat what broke us."""
-    return text[:2000].encode("utf-8", "replace").decode().replace("\0", "?")
+    return {name: storable(value, 2000) if isinstance(value, str) else value for name, value in told.items()}
 
 
 def _finish(run: Run, *, again: bool = False, **values: Any) -> None:
