@@ -5,11 +5,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCAL := $(BIN)/python -m linework_local
+SMOKE := var/smoke
 SOURCES := $(wildcard libs/*/src services/*/src deploy/*/src)
 PROJECTS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status logs test lint format
+.PHONY: help venv demo up down status logs test lint format smoke
 
 help:  ## print this list
 	@echo "Linework. LINEWORK_HOME (all state, ./var) and LINEWORK_PORT (8000) choose the stack."
@@ -33,10 +34,13 @@ logs: $(INSTALLED)  ## show the end of every log (make logs ARGS=-f goes on)
 test: $(INSTALLED)  ## the whole suite, on a Postgres and a Redis that it starts itself (ARGS=… for pytest)
 	$(BIN)/python -m pytest $(ARGS)
 
+smoke: $(SMOKE)/.installed  ## try an installation: BASE_URL=… API_KEY=… (RESTART='docker compose restart')
+	@$(SMOKE)/bin/python deploy/smoke/smoke.py
+
 lint: $(INSTALLED)  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(SOURCES)
+	$(BIN)/mypy $(SOURCES) deploy/smoke
 	$(BIN)/lint-imports
 
 format: $(INSTALLED)  ## let ruff put the code in order
@@ -53,4 +57,9 @@ $(INSTALLED): $(wildcard requirements/*.txt) $(PROJECTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements/torch-cpu.txt -c requirements/constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements/dev.txt
+	@touch $@
+
+$(SMOKE)/.installed: requirements/smoke.txt requirements/constraints.txt
+	$(PYTHON) -m venv $(SMOKE)
+	$(SMOKE)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/smoke.txt
 	@touch $@
