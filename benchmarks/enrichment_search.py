@@ -1,6 +1,6 @@
 """Text search before and after enrichment, over a running installation that is otherwise empty.
 
-    LINEWORK_DATA=… python benchmarks/enrichment_search.py --base-url http://127.0.0.1:8000
+    LINEWORK_DATA=… python -m benchmarks.enrichment_search --base-url http://127.0.0.1:8000
 
 The drawings of `ldraw-views` are loaded without their `keywords`, so that neither ingest nor any prompt knows them.
 Each object that has keywords is then looked for by them: `GET /search?q=…&group_by=patent&limit=10`, once before and
@@ -14,10 +14,8 @@ Intervals are percentile bootstraps over queries, paired for the gain.
 """
 
 import argparse
-import io
 import json
 import os
-import tarfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -26,6 +24,8 @@ from typing import Any
 
 import httpx
 import numpy as np
+
+from benchmarks.packages import tar_of
 
 TOP = 10
 LONGEST = 2000  # characters of a query
@@ -40,17 +40,7 @@ def package(source: Path, most: int | None) -> tuple[bytes, dict[str, list[str]]
     kept = [record for record in records if record["patentID"] in wanted]
     keywords = {record["patentID"].rsplit("-", 1)[0]: record["keywords"] for record in kept if record.get("keywords")}
     bare = [{name: value for name, value in record.items() if name != "keywords"} for record in kept]
-    pictures = {record["subfigure_file"] for record in kept}
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as made, tarfile.open(source / "images.tar") as images:
-        data = json.dumps(bare).encode()
-        listed = tarfile.TarInfo("records.json")
-        listed.size = len(data)
-        made.addfile(listed, io.BytesIO(data))
-        for member in images:
-            if member.name in pictures:
-                made.addfile(member, images.extractfile(member))
-    return packed.getvalue(), keywords
+    return tar_of(bare, source / "images.tar"), keywords
 
 
 def finished(client: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,10 @@ office    the sample office's designs of another seed
 patents   30 real US design patents; nothing is trained, chosen or tuned on them
 """
 
-import io
 import json
 import re
 import signal
 import subprocess
-import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -25,6 +23,7 @@ from obstore.store import ObjectStore
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from benchmarks.packages import tar_of
 from linework_api.ingest.runner import Ingest
 from linework_core import db, store
 from linework_core.bounded import Decoder
@@ -148,17 +147,3 @@ def _write_views(data: Path, into: Path, *, kept: bool) -> None:
     records = json.loads((source / "records.json").read_text(encoding="utf-8"))
     chosen = [record for record in records if is_kept_back(record["patentID"]) is kept]
     (into / "views.tar").write_bytes(tar_of(chosen, source / "images.tar"))
-
-
-def tar_of(records: list[dict[str, Any]], images: Path) -> bytes:
-    """A package in DeepPatent2's shape: these records, and their pictures out of a tar of pictures."""
-    pictures, packed = {record["subfigure_file"] for record in records}, io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as made, tarfile.open(images) as source:
-        text = json.dumps(records).encode()
-        listed = tarfile.TarInfo("records.json")
-        listed.size = len(text)
-        made.addfile(listed, io.BytesIO(text))
-        for member in source:
-            if member.name in pictures:
-                made.addfile(member, source.extractfile(member))
-    return packed.getvalue()
