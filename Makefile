@@ -10,11 +10,11 @@ SOURCES := $(wildcard libs/*/src services/*/src deploy/*/src)
 PROJECTS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status logs test lint format smoke
+.PHONY: help venv demo up down status logs test test-upgrade lint format smoke
 
 help:  ## print this list
 	@echo "Linework. LINEWORK_HOME (all state, ./var) and LINEWORK_PORT (8000) choose the stack."
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED)  ## start it all, load a sample corpus, search it; the stack stays up
 	@$(LOCAL) demo
@@ -33,6 +33,9 @@ logs: $(INSTALLED)  ## show the end of every log (make logs ARGS=-f goes on)
 
 test: $(INSTALLED)  ## the whole suite, on a Postgres and a Redis that it starts itself (ARGS=… for pytest)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-upgrade: $(INSTALLED)  ## the previous release's suite on a database of this one (ARGS='--from v1.2')
+	$(BIN)/python -m tests.upgrade $(ARGS)
 
 smoke: $(SMOKE)/.installed  ## try an installation: BASE_URL=… API_KEY=… (RESTART='docker compose restart')
 	@$(SMOKE)/bin/python deploy/smoke/smoke.py
