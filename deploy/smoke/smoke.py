@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -31,7 +32,7 @@ SERVICES = "postgres redis api ingest embedder embed enricher trainer beat"
 PATIENCE_S = 300.0  # longest that anything may take; a first start loads models
 PAUSE_S = 0.5
 SCORE = 0.98  # of a picture with itself, after it has been to the object store and back
-TRY_AGAIN = (502, 503, 504)
+TRY_AGAIN = (429, 502, 503, 504)
 console = Console()
 
 
@@ -146,17 +147,21 @@ def whole_way(installation: Installation, design: office.Design, samples: list[S
     samples.append(sample)
     installation.describe(sample)
     for known in samples:
-        until(lambda known=known: installation.found(known), f"{known.patent} is found by its picture")  # type: ignore[misc]
-        until(lambda known=known: installation.found_by_words(known), f"{known.patent} is found by words")  # type: ignore[misc]
+        until(partial(installation.found, known), f"{known.patent} is found by its picture")
+        until(partial(installation.found_by_words, known), f"{known.patent} is found by words")
     console.print(f"  {sample.patent} is in, embedded and described; {len(samples)} found ({seconds(began)})")
 
 
-def restart(command: str, service: str) -> None:
+def restart(command: str, service: str, installation: Installation) -> None:
+    """Restart one service and wait until the installation says that it is ready."""
+    began = time.monotonic()
     words = shlex.split(command)
     words = [word.replace("{}", service) for word in words] if "{}" in command else [*words, service]
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode != 0:
         raise Failed(f"{shlex.join(words)} failed:\n{done.stdout}{done.stderr}")
+    installation.wait_until_ready()
+    console.print(f"Restarted {service} ({seconds(began)})")
 
 
 def seconds(since: float) -> str:
@@ -174,9 +179,7 @@ def run(url: str, key: str, restarting: str, services: list[str], keep: bool) ->
         for _ in range(2):
             whole_way(installation, next(designs), samples)
         for service in services:
-            console.print(f"Restarting {service}")
-            restart(restarting, service)
-            installation.wait_until_ready()
+            restart(restarting, service, installation)
             whole_way(installation, next(designs), samples)
     finally:
         for sample in () if keep else samples:
