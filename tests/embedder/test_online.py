@@ -219,7 +219,7 @@ def test_a_client_that_hangs_up_costs_the_others_nothing(online: Online, scripte
     assert online.embed([derivative(10)] * 32).status_code == 200  # nothing of the queue is taken any more
 
 
-@pytest.mark.parametrize("spec", ["hog", "lbp", "ahdh", "vishash", "sift-fv"])
+@pytest.mark.parametrize("spec", ["hog", "lbp", "ahdh", "vishash", "sift-fv", "classic"])
 def test_describe_tells_what_identifies_an_encoder(online: Online, spec: str) -> None:
     described = online.client.post("/describe", json={"spec": spec})
     assert described.status_code == 200

@@ -6,20 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from sklearn.mixture import GaussianMixture
 
 from linework_vision import load
 from linework_vision.classic import sift_fv
 from linework_vision.classic.ahdh import Ahdh
-from linework_vision.classic.dense_sift import dense_sift
+from linework_vision.classic.dense_sift import dense_sift, with_mirrored
 from linework_vision.classic.descriptor import Descriptor, make
 from linework_vision.classic.lbp import Lbp, shares
 from linework_vision.classic.sift_fv import Codebook, SiftFv, shipped
+from linework_vision.classic.together import Classic
 from linework_vision.classic.vishash import VisHash
 from linework_vision.errors import BadSpec
 
-NAMES = ["lbp", "ahdh", "vishash", "sift-fv"]
+NAMES = ["lbp", "ahdh", "vishash", "sift-fv", "classic"]
 BLACK, WHITE = 0, 255
 
 
@@ -64,7 +65,7 @@ def test_a_blank_drawing_is_near_to_no_other(name, draw):
     assert all(blank @ vector(name, draw(seed)) < 0.2 for seed in range(4))
 
 
-@pytest.mark.parametrize("name", ["lbp", "ahdh"])
+@pytest.mark.parametrize("name", ["lbp", "ahdh", "classic"])
 def test_where_features_are_not_negative_a_blank_drawing_is_opposite_to_all(name, draw):
     blank = vector(name, Image.new("L", (200, 300), WHITE))
     assert all(blank @ vector(name, draw(seed)) < 0 for seed in range(4))
@@ -106,6 +107,7 @@ def test_each_parameter_of_a_descriptor_counts():
     changed += [Ahdh(), Ahdh(levels=8), Ahdh(dense=3), Ahdh(version=2)]
     changed += [VisHash(), VisHash(grid=8), VisHash(ranks=2), VisHash(cut=0.05), VisHash(version=2)]
     changed += [SiftFv(), SiftFv(side=128), SiftFv(margin=0), SiftFv(cells=(4,)), SiftFv(step=9), SiftFv(version=2)]
+    changed += [SiftFv(mirrors=True), Classic(), Classic(spreads=(1, 1, 1)), Classic(lbp=Lbp(side=128))]
     hashes = {make(descriptor).manifest.content_hash for descriptor in changed}
     assert len(hashes) == len(changed)
 
@@ -243,6 +245,23 @@ def test_a_picture_without_changes_has_no_descriptors():
     assert dense_sift(np.ones((5, 5), dtype=np.float32), (4, 8), 6).shape == (0, 128)
 
 
+def test_a_patch_in_the_mirror_has_the_same_numbers_in_other_places():
+    picture = np.random.default_rng(5).random((56, 56), dtype=np.float32)
+    count = len(dense_sift(picture, (5,), 6))
+    found = with_mirrored(dense_sift(picture, (5,), 6))
+    views = [picture, picture[:, ::-1], picture[::-1], picture[::-1, ::-1]]
+    for number, view in enumerate(views):
+        seen, expected = found[number * count : (number + 1) * count], dense_sift(view, (5,), 6)
+        order, other = (np.argsort(each @ np.linspace(-1, 1, 128)) for each in (seen, expected))
+        assert seen[order] == pytest.approx(expected[other], abs=1e-4)
+
+
+def test_with_mirrors_a_mirror_image_has_nearly_the_same_fisher_vector(draw):
+    for mirrored in (ImageOps.mirror(draw(5)), ImageOps.flip(draw(5))):
+        assert alike("sift-fv;mirrors=true", draw(5), mirrored) > 0.98
+        assert alike("sift-fv", draw(5), mirrored) < 0.95
+
+
 def test_a_codebook_read_back_is_the_mixture_that_was_learned(tmp_path):
     descriptors = np.random.default_rng(3).random((600, 128), dtype=np.float32)
     learned = Codebook.learn(descriptors, gaussians=3, dimension=8, seed=0)
@@ -288,6 +307,15 @@ def test_the_codebook_is_small_and_part_of_the_identity(monkeypatch):
     assert make(SiftFv()).manifest.content_hash != before.content_hash
 
 
+# all together
+
+
+def test_the_similarity_of_all_together_is_the_weighted_mean_of_theirs(draw):
+    shares = 1 / np.array(Classic().spreads)
+    parts = [alike(name, draw(2), draw(3)) for name in ("hog", "lbp", "sift-fv;mirrors=true")]
+    assert alike("classic", draw(2), draw(3)) == pytest.approx(parts @ shares / shares.sum(), abs=1e-5)
+
+
 def test_the_vectors_of_a_known_drawing_stay_what_they_are():
     """If this fails after an update of a library, the same encoder gives other vectors: raise the descriptor's
     `version`, so that it becomes another encoder."""
@@ -296,7 +324,7 @@ def test_the_vectors_of_a_known_drawing_stay_what_they_are():
     drawing.paste(BLACK, (20, 30, 24, 90))
     for x in range(100):
         drawing.paste(BLACK, (30 + x, 35 + x // 2, 33 + x, 38 + x // 2))
-    sums = {name: [float(part.sum()) for part in np.array_split(vector(name, drawing), 6)] for name in NAMES}
+    sums = {name: [float(part.sum()) for part in np.array_split(vector(name, drawing), 6)] for name in KNOWN}
     assert sums == {name: pytest.approx(known, abs=0.01) for name, known in KNOWN.items()}
 
 

@@ -17,6 +17,7 @@ SPECS = [
     "ahdh",
     "vishash",
     "sift-fv",
+    "classic",
     "debug:32",
     "timm:test_resnet;pretrained=false;seed=0",
     "timm:test_vit;pretrained=false;seed=0",

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from linework_vision.encoder import Encoder
 from linework_vision.errors import BadSpec
 from linework_vision.spec import Spec
 
+SHIPPED = Path(__file__).parent / "shipped"  # checkpoints that come with this package
 Precision = Literal["fp32", "bf16"]
 Loader = Callable[[Spec, str, Precision], Encoder]
 
@@ -16,7 +18,9 @@ def load(spec: str, *, device: str = "cpu", precision: Precision = "fp32") -> En
     """Load an encoder by its spec:
 
     - `hog`: histograms of oriented gradients; needs no weights
-    - `lbp`, `ahdh`, `vishash`, `sift-fv`: the papers' other descriptors; need none either
+    - `linework-mini`: the encoder that comes with Linework, for drawings and texts
+    - `lbp`, `ahdh`, `vishash`, `sift-fv[;mirrors=true]`: the papers' other descriptors; need none either
+    - `classic`: the best of these together
     - `timm:NAME[;weights=/file][;image_size=N][;pretrained=false;seed=N]`
     - `open_clip:NAME/PRETRAINED`, a tag or a local file; `open_clip:local-dir:/folder`, `open_clip:hf-hub:ORG/NAME`
     - `checkpoint:/folder`, or just the folder: what Linework's trainer writes; `checkpoint:sha256:HEX`: the same
@@ -73,6 +77,12 @@ def _load_checkpoint(spec: Spec, device: str, precision: Precision) -> Encoder:
     return load_checkpoint(spec, device, precision)
 
 
+def _load_shipped(spec: Spec, device: str, precision: Precision) -> Encoder:
+    from linework_vision.checkpoint import load_checkpoint
+
+    return load_checkpoint(replace(spec, name=str(SHIPPED / spec.prefix)), device, precision)
+
+
 def _load_debug(spec: Spec, device: str, precision: Precision) -> Encoder:
     from linework_vision.debug import load_debug
 
@@ -85,6 +95,8 @@ _LOADERS: dict[str, Loader] = {
     "ahdh": _load_classic,
     "vishash": _load_classic,
     "sift-fv": _load_classic,
+    "classic": _load_classic,
+    "linework-mini": _load_shipped,
     "timm": _load_timm,
     "open_clip": _load_open_clip,
     "checkpoint": _load_checkpoint,

@@ -31,6 +31,18 @@ def dense_sift(picture: NDArray[np.float32], cells: tuple[int, ...], step: int) 
     return np.concatenate(found)
 
 
+def with_mirrored(descriptors: Descriptors) -> Descriptors:
+    """Descriptors (n, 128), then those of the same patches seen from behind, upside down, and both: (4n, 128).
+
+    A mirror changes the places of numbers, not the numbers.
+    """
+    cells = descriptors.reshape(-1, CELLS, CELLS, DIRECTIONS)
+    directions = np.arange(DIRECTIONS)
+    turned = cells[:, :, ::-1, (DIRECTIONS // 2 - directions) % DIRECTIONS]
+    every = np.concatenate([cells, turned])
+    return np.concatenate([every, every[:, ::-1, :, -directions % DIRECTIONS]]).reshape(-1, DIMENSION)
+
+
 def _patches(picture: NDArray[np.float32], cell: int, step: int) -> Descriptors:
     """Sums of gradients, each cell of each patch: (n, 128)."""
     maps = np.stack(list(_summed(picture, cell)), axis=-1)  # (height, width, 8), of the cell centred there

@@ -7,14 +7,15 @@ from linework_vision.spec import Spec
 
 
 def load_classic(spec: Spec) -> Encoder:
-    """Raises BadSpec: a descriptor has one form and no options."""
-    spec.allow(())
+    """Raises BadSpec: descriptors have one form and no options, but for `sift-fv;mirrors=true`."""
+    spec.allow(("mirrors",) if spec.prefix == "sift-fv" else ())
     if spec.name:
         raise BadSpec(f"'{spec.prefix}' has one form; '{spec.name}' is none of its.")
-    return make(_descriptor(spec.prefix), spec.text)
+    return make(_descriptor(spec), spec.text)
 
 
-def _descriptor(name: str) -> Descriptor:
+def _descriptor(spec: Spec) -> Descriptor:
+    name = spec.prefix
     if name == "lbp":
         from linework_vision.classic.lbp import Lbp
 
@@ -30,5 +31,9 @@ def _descriptor(name: str) -> Descriptor:
     if name == "sift-fv":
         from linework_vision.classic.sift_fv import SiftFv
 
-        return SiftFv()
+        return SiftFv(mirrors=spec.flag("mirrors", default=False))
+    if name == "classic":
+        from linework_vision.classic.together import Classic
+
+        return Classic()
     raise BadSpec(f"'{name}' names no classic descriptor.")

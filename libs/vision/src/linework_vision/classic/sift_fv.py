@@ -27,7 +27,7 @@ from skimage.feature import fisher_vector
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
-from linework_vision.classic.dense_sift import dense_sift
+from linework_vision.classic.dense_sift import dense_sift, with_mirrored
 from linework_vision.classic.descriptor import Descriptor, Features
 from linework_vision.identity import Weights
 from linework_vision.pictures import WHITE, crop_to_ink, fit_on_white
@@ -99,6 +99,7 @@ class SiftFv(Descriptor):
     margin: float = Field(0.05, ge=0, lt=0.5)  # free on each side, as a fraction of `side`
     cells: tuple[int, ...] = (4, 6, 8, 12)  # pixels; a patch has 4 x 4
     step: int = Field(6, gt=0)  # pixels from patch to patch
+    mirrors: bool = False  # also what patches are in the mirror: opposite views of an object have mirrored outlines
 
     def local(self, drawing: Image.Image) -> NDArray[np.float32]:
         """SIFT descriptors (n, 128)."""
@@ -106,7 +107,8 @@ class SiftFv(Descriptor):
         return dense_sift(1 - np.asarray(fitted, dtype=np.float32) / np.float32(WHITE), self.cells, self.step)
 
     def describe(self, drawing: Image.Image) -> Features:
-        return shipped().describe(self.local(drawing))
+        local = self.local(drawing)
+        return shipped().describe(with_mirrored(local) if self.mirrors else local)
 
     def weights(self) -> Weights:
         return shipped().arrays()
