@@ -1,4 +1,4 @@
-"""What a pod that is taken away does first: its worker hands the job back, and another goes on with it."""
+"""What a pod that is taken away does first: its worker hands the job back, so that another may go on with it."""
 
 import json
 import signal
@@ -64,12 +64,7 @@ def test_a_training(settings: Settings, engine: Engine, session: Session, object
         assert time.monotonic() - told < 20  # of the 120 s that its pod gives it
         job = read(engine, job_id)
         assert (job.state, job.lease_holder) == ("queued", None)
-        assert store.get(objects, f"trainings/{job_id}/state")
-        start()
-        until(lambda: read(engine, job_id).done > job.done)
-        with transaction() as other:
-            service.cancel(other, other.get_one(Job, job_id), owner=None)
-        until(lambda: read(engine, job_id).state == "cancelled")
+        assert store.get(objects, f"trainings/{job_id}/state")  # from which another goes on: tests/trainer
 
 
 def test_an_ingest(settings: Settings, engine: Engine, tmp_path: Path) -> None:
