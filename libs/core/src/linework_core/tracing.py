@@ -127,14 +127,17 @@ def origin() -> dict[str, Any]:
     """Where what happens now comes from, for a job's row: `request_id` and `traceparent`, as far as there are any."""
     carrier: dict[str, Any] = {}
     propagate.inject(carrier)
-    found = {"traceparent": carrier.get("traceparent"), "request_id": _bound().get("request_id")}
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    found = {"traceparent": carrier.get("traceparent"), "request_id": request_id}
     return {name: value for name, value in found.items() if value is not None}
 
 
 @contextmanager
 def job(kind: str, job_id: str, came_from: Mapping[str, Any]) -> Iterator[Span]:
     """A run of a job: what is logged names the job and the request that made it, and the span is in its trace."""
-    known = {"job_id": job_id} | {name: came_from[name] for name in ("request_id",) if name in came_from}
+    known = {"job_id": job_id}
+    if "request_id" in came_from:
+        known["request_id"] = came_from["request_id"]
     tracer = trace.get_tracer("linework")
     with (
         structlog.contextvars.bound_contextvars(**known),
@@ -154,7 +157,3 @@ def name_trace(_: object, __: str, event: structlog.typing.EventDict) -> structl
     if context.is_valid:
         event["trace_id"] = trace.format_trace_id(context.trace_id)
     return event
-
-
-def _bound() -> dict[str, Any]:
-    return structlog.contextvars.get_contextvars()
