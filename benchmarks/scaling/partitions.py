@@ -23,7 +23,7 @@ from linework_core.tables import Encoder
 PARTS = 8
 EFS = (40, 100, 200)
 K = 10
-QUERIES = 30
+QUERIES = 100
 
 
 def measure(folder: Path, corpus: Corpus) -> dict[str, Any]:
