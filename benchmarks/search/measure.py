@@ -76,7 +76,7 @@ def one_client(url: str, encoder: Encoder, shard: qe.EdgeShard, cell: Cell, k: i
 
         def ours(vector: NDArray[np.float32]) -> list[int]:
             ranked = ranking.rank(session, encoder, vector[None], scope, k)
-            ways.append(f"{ranked.plan.region.index} {ranked.plan.effort}" if ranked.plan.region else "scan")
+            ways.append(f"{ranked.plan.graph.index} ef {ranked.plan.ef}" if ranked.plan.graph else "scan")
             return [found.drawing_row - 1 for found in ranked.found]
 
         def of_qdrant(ef: int) -> Callable[[Any], list[int]]:

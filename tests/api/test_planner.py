@@ -21,7 +21,7 @@ from linework_core.corpus import close_patent, current_snapshot, next_snapshot, 
 from linework_core.db import session_factory
 from linework_core.scope import Scope
 from linework_core.tables import Embedding, Encoder
-from linework_core.vector_index import Effort, Measured, Region
+from linework_core.vector_index import Effort, Graph, Measured
 from tests.api.conftest import Design, load, unit, wipe
 
 CLASSES = ("14-02", "14-03", "14", "02-14", None)
@@ -106,13 +106,10 @@ def test_an_exact_ranking_is_that_of_numpy_and_ties_come_by_drawing_id(
     assert ranked.exact
 
 
-@pytest.fixture(params=["graphs", "lists"])
-def indexed(
-    request: pytest.FixtureRequest, engine: Engine, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
-) -> int:
-    """400 drawings under approximate indexes, as a large corpus has them; returns the snapshot."""
-    graph_rows = 60 if request.param == "graphs" else 10_000
-    for name, value in (("SCANNED_ROWS", 60), ("COVERED_ROWS", 60), ("REGION_ROWS", 60), ("GRAPH_ROWS", graph_rows)):
+@pytest.fixture
+def indexed(engine: Engine, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> int:
+    """400 drawings under graphs, as a large corpus has them; returns the snapshot."""
+    for name, value in (("SCANNED_ROWS", 60), ("COVERED_ROWS", 60), ("CLASS_ROWS", 60)):
         monkeypatch.setattr(vector_index, name, value)
     monkeypatch.setattr(vector_costs, "QUERIES", 10)
     snapshot = load(session, encoder, [design(number) for number in range(200)])
@@ -148,7 +145,7 @@ def test_no_mode_returns_fewer_than_there_are(
         assert [distances[drawing_id] for drawing_id in ids(ranked)] == pytest.approx(nearest_first, abs=3e-6)
 
 
-def test_a_walk_finds_nearly_all_and_uses_the_index_of_the_region(
+def test_a_walk_finds_nearly_all_and_uses_the_graph_of_the_region(
     indexed: int, session: Session, encoder: Encoder
 ) -> None:
     scope = Scope(indexed, before=day(45))
@@ -159,10 +156,23 @@ def test_a_walk_finds_nearly_all_and_uses_the_index_of_the_region(
         truth = {drawing_id for _, drawing_id in by_numpy(session, encoder, scope, query(seed))[:10]}
         found, wanted = found + len(truth & set(ids(ranked))), wanted + len(truth)
         assert not ranked.exact
-        assert ranked.plan.region is not None
-        assert ranked.plan.region.before is not None
-        assert scans(session)[ranked.plan.region.index] == before[ranked.plan.region.index] + 1
+        assert ranked.plan.graph is not None
+        assert ranked.plan.graph.before is not None
+        assert scans(session)[ranked.plan.graph.index] == before[ranked.plan.graph.index] + 1
     assert found / wanted >= 0.99
+
+
+def test_the_graph_of_a_class_is_walked_and_no_other_that_holds_the_rows_too(
+    indexed: int, session: Session, encoder: Encoder
+) -> None:
+    known = vector_costs.load(session.connection(), encoder)
+    assert known is not None
+    graph = next(graph for graph in known.graphs if graph.locarno == "02-14")
+    scope = Scope(indexed, before=day(10), locarno=("02-14",))  # all graphs by date hold what may be found, too
+    before, cursor = scans(session), nearest.cursor(session.connection())
+    where, params = scope.sql("embeddings_1"), scope.params()
+    nearest.walk(cursor, "embeddings_1", query(1), 3, where, params, region=graph.condition, ef=40)
+    assert {index for index, number in scans(session).items() if number > before[index]} == {graph.index}
 
 
 def test_a_scan_reads_the_index_by_date_or_by_class(indexed: int, session: Session, encoder: Encoder) -> None:
@@ -192,7 +202,7 @@ def test_costs_are_measured_as_searches_run_though_the_pool_was_open_before(
         seen.update({name: connection.scalar(select(func.current_setting(name))) for name in nearest.SESSION})
         return Measured(at=dt.datetime.now(dt.UTC), rows=0, start_ms=0, visit_row_us=0, compare_row_us=0)
 
-    for name in ("SCANNED_ROWS", "COVERED_ROWS", "REGION_ROWS"):
+    for name in ("SCANNED_ROWS", "COVERED_ROWS"):
         monkeypatch.setattr(vector_index, name, 60)
     monkeypatch.setattr(vector_costs, "measure", measure)
     load(session, encoder, [design(number) for number in range(200)])
@@ -202,13 +212,10 @@ def test_costs_are_measured_as_searches_run_though_the_pool_was_open_before(
 
 
 def test_nothing_of_a_walk_stays_behind_in_the_transaction(indexed: int, session: Session, encoder: Encoder) -> None:
-    defaults = {
-        "enable_sort": "on", "hnsw.ef_search": "40", "hnsw.max_scan_tuples": "20000", "ivfflat.probes": "1",
-        "ivfflat.max_probes": "32768",
-    }  # fmt: skip
+    names = ("enable_sort", "hnsw.ef_search", "hnsw.max_scan_tuples")
     ranking.rank(session, encoder, query(1), Scope(indexed), 10, mode="approximate")
-    settled = {name: session.scalar(text("SELECT current_setting(:name)"), {"name": name}) for name in defaults}
-    assert settled == defaults
+    settled = [session.scalar(text("SELECT current_setting(:name)"), {"name": name}) for name in names]
+    assert settled == ["on", "40", "20000"]
 
 
 def test_answers_stay_right_while_others_insert_and_withdraw(
@@ -263,27 +270,22 @@ ROWS = 200_000
 DATES = [day(week).isoformat() for week in range(1001)]
 OF_DATES, OF_CLASSES = Column(quantiles=DATES), Column(common={"14-02": 0.1, "02": 0.001})
 STATISTICS = Statistics(ROWS, {"granted": OF_DATES, "filed": OF_DATES, "locarno": OF_CLASSES})
-EFFORTS = [Effort(k=k, share=share, value=ef, ms=ef / 60, recall=1.0) for k, share, ef in (
+EFFORTS = [Effort(k=k, share=share, ef=ef, ms=ef / 60, recall=1.0) for k, share, ef in (
     (10, 1.0, 150), (10, 0.5, 200), (10, 0.25, 400), (100, 1.0, 300), (100, 0.5, 600), (100, 0.25, 900))]  # fmt: skip
-ALL = Region(index="all", rows=ROWS, efforts=EFFORTS)
-HALF = Region(index="half", before=day(500), rows=ROWS // 2, efforts=EFFORTS)
-CLASS = Region(
+ALL = Graph(index="all", rows=ROWS, efforts=EFFORTS)
+HALF = Graph(index="half", before=day(500), rows=ROWS // 2, efforts=EFFORTS)
+CLASS = Graph(
     index="class", locarno="14-02", rows=ROWS // 10, efforts=EFFORTS, centre=[1.0] + [0.0] * 7, reach=0.5
 )  # fmt: skip
 MEASURED = Measured(
-    at=dt.datetime.now(dt.UTC),
-    rows=ROWS,
-    start_ms=0.1,
-    visit_row_us=0.1,
-    compare_row_us=0.2,
-    regions=[ALL, HALF, CLASS],
+    at=dt.datetime.now(dt.UTC), rows=ROWS, start_ms=0.1, visit_row_us=0.1, compare_row_us=0.2, graphs=[ALL, HALF, CLASS]
 )
 NEAR = np.asarray([[1.0] + [0.0] * 7], np.float32)
 
 
 def choice(k: int = 10, mode: Any = "auto", vectors: Any = NEAR, **filters: Any) -> str:
     plan = planner.choose(MEASURED, STATISTICS, Scope(1, **filters), vectors, k, mode)
-    return plan.region.index if plan.region else "scan"
+    return plan.graph.index if plan.graph else "scan"
 
 
 def test_few_rows_are_scanned_and_many_are_walked() -> None:
@@ -293,13 +295,13 @@ def test_few_rows_are_scanned_and_many_are_walked() -> None:
     assert choice(mode="exact") == "scan"
 
 
-def test_the_smallest_region_that_holds_the_answer_is_asked() -> None:
+def test_the_smallest_graph_that_holds_the_answer_is_walked() -> None:
     assert choice(before=day(400)) == "half"
     assert choice(before=day(501)) == "all"
     assert choice(before=day(400), date_basis="filed") == "all"
 
 
-def test_under_a_filter_by_class_only_an_index_of_the_class_is_trusted_and_only_near_it() -> None:
+def test_under_a_filter_by_class_only_a_graph_of_the_class_is_trusted_and_only_near_it() -> None:
     assert choice(locarno=("14-02",)) == "class"
     assert choice(locarno=("14-02",), vectors=-NEAR) == "scan"
     assert choice(locarno=("14",)) == "scan"
@@ -307,21 +309,9 @@ def test_under_a_filter_by_class_only_an_index_of_the_class_is_trusted_and_only_
     assert choice(locarno=("02",)) == "scan"
 
 
-def test_far_from_a_class_its_lists_take_an_effort_of_their_own() -> None:
-    afar = [effort.model_copy(update={"value": 3 * effort.value, "ms": 1.5 * effort.ms}) for effort in EFFORTS]
-    lists = CLASS.model_copy(update={"index": "lists", "lists": 2000, "afar": afar})
-    measured = MEASURED.model_copy(update={"regions": [ALL, lists]})
-    near, far = (
-        planner.choose(measured, STATISTICS, Scope(1, locarno=("14-02",)), vectors, 10, "auto")
-        for vectors in (NEAR, -NEAR)
-    )
-    assert (near.region, far.region) == (lists, lists)
-    assert far.effort == 3 * near.effort
-
-
 def test_effort_follows_depth_and_selectivity() -> None:
     def ef(k: int, **filters: Any) -> int:
-        return planner.choose(MEASURED, STATISTICS, Scope(1, **filters), NEAR, k, "approximate").effort
+        return planner.choose(MEASURED, STATISTICS, Scope(1, **filters), NEAR, k, "approximate").ef
 
     assert ef(10) == 150
     assert ef(10) < ef(50) < ef(100)
@@ -329,7 +319,7 @@ def test_effort_follows_depth_and_selectivity() -> None:
 
 
 def test_nothing_measured_means_a_scan() -> None:
-    assert planner.choose(None, Statistics(0, {}), Scope(1), NEAR, 10, "approximate").region is None
+    assert planner.choose(None, Statistics(0, {}), Scope(1), NEAR, 10, "approximate").graph is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.sampled_from(CLASSES)), min_size=1), st.integers(0, 300))

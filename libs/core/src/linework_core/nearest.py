@@ -1,4 +1,4 @@
-"""The two ways to the nearest vectors: compare every row that passes, or ask an approximate index.
+"""The two ways to the nearest vectors: compare every row that passes, or walk an HNSW graph.
 
 Both are one round trip of prepared statements on a bare psycopg cursor, with vectors in binary: for a small search
 anything more would cost as much as the search. A drawing's distance to several vectors is that to the nearest.
@@ -25,7 +25,6 @@ SESSION = {
     "jit": "off",
     "hnsw.iterative_scan": "relaxed_order",
     "hnsw.scan_mem_multiplier": "8",
-    "ivfflat.iterative_scan": "relaxed_order",
 }
 _FOUND = "drawing_row, drawing_id, patent_id"
 
@@ -102,17 +101,18 @@ def walk(
     where: str = "true",
     params: Mapping[str, Any] = {},
     *,
-    region: str,
-    settings: Mapping[str, str],
+    region: str = "",
+    ef: int,
+    most: int = 20_000,
 ) -> list[Near]:
-    """About the k nearest rows of `leaf` that pass, through the approximate index whose predicate is `region`.
+    """About the k nearest rows of `leaf` that pass, through the HNSW index whose predicate is `region`.
 
-    `settings` are the effort. It goes on until k rows have passed or the effort's limit was met, so it may return
-    fewer than there are.
+    It goes on until k rows have passed or each vector has met `most` rows, so it may return fewer than there are.
     """
     d = vectors.shape[1]
+    inside = f"{region} AND {where}" if region else where
     each = (
-        f"(SELECT {_FOUND}, {_distance(len(vectors))} AS distance FROM {leaf} WHERE {region} AND {where}"
+        f"(SELECT {_FOUND}, {_distance(len(vectors))} AS distance FROM {leaf} WHERE {inside}"
         f" ORDER BY vector::halfvec({d}) <=> %(q{i})s LIMIT %(k)s)"
         for i in range(len(vectors))
     )
@@ -120,18 +120,18 @@ def walk(
         f"WITH near AS MATERIALIZED ({' UNION '.join(each)})"
         f" SELECT {_FOUND}, distance FROM near ORDER BY distance, drawing_id LIMIT %(k)s"
     )
-    with cursor.connection.pipeline(), walking(cursor.connection, settings):
+    with cursor.connection.pipeline(), walking(cursor.connection, ef=ef, most=most):
         cursor.execute(statement, {**params, **_named(vectors), "k": k}, prepare=True)
     return [Near(*row) for row in cursor]
 
 
 @contextmanager
-def walking(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> Iterator[None]:
-    """Statements within ask an approximate index where there is one: sorting all rows would be the way without it.
+def walking(connection: psycopg.Connection[Any], *, ef: int, most: int = 20_000) -> Iterator[None]:
+    """Statements within ask a graph where there is one: sorting all rows would be the way without it.
 
     In a pipeline the settings travel with the statement; they end with it.
     """
-    settings = {"enable_sort": "off", **settings}
+    settings = {"enable_sort": "off", "hnsw.ef_search": str(ef), "hnsw.max_scan_tuples": str(max(most, ef))}
     configure = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in settings)
     with connection.cursor() as settle:
         settle.execute(configure, list(settings.values()), prepare=True)

@@ -10,9 +10,8 @@ import math
 import statistics
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from types import MappingProxyType
 
 import numpy as np
 import structlog
@@ -23,7 +22,7 @@ from linework_core import encoders, nearest, vector_index
 from linework_core.db import get_engine, transaction
 from linework_core.nearest import Near
 from linework_core.tables import Encoder, VectorIndex
-from linework_core.vector_index import Effort, Measured, Region
+from linework_core.vector_index import Effort, Graph, Measured
 
 log = structlog.get_logger()
 Vectors = NDArray[np.float32]
@@ -32,30 +31,24 @@ QUERIES = 200
 SHARES = (1.0, 0.5, 0.25)
 WANTED = {10: 0.994, 100: 0.985}  # recall, to be reached less one standard error, for a sample may be lucky
 LADDER = (40, 50, 65, 80, 100, 125, 160, 200, 250, 300, 350, 400, 500, 600, 800, 1000)
-PROBES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-FURTHEST = 20_000  # rows that a search meets at most while too few pass
-GROWN = 1.5  # what was measured on fewer rows by this factor is measured anew
+OUT_OF_REACH = 2 * LADDER[-1]
 STRANGE = 0.5  # a query's distance from a stored vector, in no direction that others lie in
 
 
 def refresh(engine: Engine, encoder: Encoder) -> None:
-    """Build what is missing; measure what is new, and what grew by half."""
-    regions = vector_index.build(engine, encoder)
-    if not regions:
-        return
+    """Build what is missing; measure anew when the graphs changed or their rows grew by half."""
+    graphs = vector_index.build(engine, encoder)
     with transaction(engine) as session:
         known = load(session.connection(), encoder)
-    kept = {region.index: region for region in known.regions} if known else {}
-    stale = [region for region in regions if _is_stale(region, kept.get(region.index))]
-    if not stale and len(kept) == len(regions):
+    if not _stale(known, graphs):
         return
     with engine.connect() as connection:
         nearest.tune_transaction(connection)
-        measured = measure(connection, encoder, regions, {} if known is None else kept)
+        measured = measure(connection, encoder, graphs)
     with transaction(engine) as session:
         mine = update(VectorIndex).where(VectorIndex.encoder == encoder.number)
         session.execute(mine.values(measured=measured.model_dump(mode="json")))
-    log.info("index_measured", encoder=encoder.encoder_id, rows=measured.rows, regions=len(regions), anew=len(stale))
+    log.info("index_measured", encoder=encoder.encoder_id, rows=measured.rows, graphs=len(graphs))
 
 
 def load(connection: Connection, encoder: Encoder) -> Measured | None:
@@ -64,48 +57,38 @@ def load(connection: Connection, encoder: Encoder) -> Measured | None:
     return Measured.model_validate(stored) if stored else None
 
 
-def _is_stale(region: Region, known: Region | None) -> bool:
-    return known is None or region.rows > GROWN * known.rows
+def _stale(known: Measured | None, graphs: list[Graph]) -> bool:
+    if known is None or not graphs:
+        return bool(graphs)
+    same = {graph.index for graph in known.graphs} == {graph.index for graph in graphs}
+    return not same or graphs[0].rows > 1.5 * known.rows
 
 
-def measure(
-    connection: Connection, encoder: Encoder, regions: list[Region], known: Mapping[str, Region] = MappingProxyType({})
-) -> Measured:
-    """Time scans and approximate indexes with queries that resemble the stored vectors and equal none.
-
-    What is known of a region by its index's name, and still holds, is taken over.
-    """
+def measure(connection: Connection, encoder: Encoder, graphs: list[Graph]) -> Measured:
+    """Time scans and graphs with queries that resemble the stored vectors and equal none."""
     leaf = encoders.partition(encoder)
+    rows = graphs[0].rows if graphs else 0
     everywhere = _Trial(connection, leaf, _queries(connection, leaf, "true"))
     start, visit, compare = everywhere.scan_costs()
-    measured = []
-    for region in regions:
-        before = known.get(region.index)
-        if before is None or _is_stale(region, before):
-            measured.append(_measure_region(connection, leaf, region, everywhere))
-        else:
-            measured.append(before)
+    measured = [_measure_graph(connection, leaf, graph, everywhere) for graph in graphs]
     return Measured(
-        at=dt.datetime.now(dt.UTC), rows=regions[0].rows if regions else 0, start_ms=start, visit_row_us=visit,
-        compare_row_us=compare, regions=measured,
+        at=dt.datetime.now(dt.UTC), rows=rows, start_ms=start, visit_row_us=visit, compare_row_us=compare,
+        graphs=measured,
     )  # fmt: skip
 
 
-def _measure_region(connection: Connection, leaf: str, region: Region, everywhere: "_Trial") -> Region:
-    """An index of a class is measured with queries at home in the class, and remembers what that means. Its lists are
-    measured with queries from everywhere, too; a graph finds the wrong ones for those, whatever the effort.
-    """
-    if region.locarno is None:
-        return region.model_copy(update={"efforts": everywhere.efforts(region)})
-    queries = _queries(connection, leaf, region.condition)
-    centre = connection.scalar(text(f"SELECT avg(vector)::real[] FROM {leaf} WHERE {region.condition}"))
+def _measure_graph(connection: Connection, leaf: str, graph: Graph, everywhere: "_Trial") -> Graph:
+    """A graph of a class is measured with queries at home in the class, and remembers what that means."""
+    if graph.locarno is None:
+        return graph.model_copy(update={"efforts": everywhere.efforts(graph)})
+    queries = _queries(connection, leaf, graph.region)
+    centre = connection.scalar(text(f"SELECT avg(vector)::real[] FROM {leaf} WHERE {graph.region}"))
     unit = _unit(np.asarray([centre], np.float32))[0]
-    return region.model_copy(
+    return graph.model_copy(
         update={
-            "efforts": _Trial(connection, leaf, queries).efforts(region),
+            "efforts": _Trial(connection, leaf, queries).efforts(graph),
             "centre": [round(float(value), 5) for value in unit],
             "reach": float((queries @ unit).min()),
-            "afar": everywhere.efforts(region) if region.lists else [],
         }
     )
 
@@ -150,36 +133,32 @@ class _Trial:
         scan = partial(nearest.scan, self._cursor, self._leaf, k=10, where=f"{where} AND {which}", params=params)
         return (counted or [0])[0], _typical(_timed(partial(scan, query))[1] for query in self._queries)
 
-    def efforts(self, region: Region) -> list[Effort]:
-        """The least effort of the ladder that finds what is wanted, for each k and share."""
+    def efforts(self, graph: Graph) -> list[Effort]:
+        """The least ef of the ladder that finds what is wanted, for each k and share."""
         found: list[Effort] = []
         for share in SHARES:
             inside = f"(hashtext(patent_id) & 1023) < {int(share * 1024)}"
-            where = f"{region.condition} AND {inside}"
+            where = f"{graph.region} AND {inside}" if graph.region else inside
             truth = [nearest.scan(self._cursor, self._leaf, query, max(WANTED), where) for query in self._queries]
             for k in WANTED:
-                found.append(self._least_effort(region, inside, [true[:k] for true in truth], k, share))
+                found.append(self._least_effort(graph, inside, [true[:k] for true in truth], k, share))
         return sorted(found, key=lambda effort: (effort.k, -effort.share))
 
-    def _least_effort(self, region: Region, inside: str, truth: list[list[Near]], k: int, share: float) -> Effort:
+    def _least_effort(self, graph: Graph, inside: str, truth: list[list[Near]], k: int, share: float) -> Effort:
         tried: dict[int, Effort] = {}
 
-        def reaches(value: int) -> bool:
-            settings = region.settings(value, FURTHEST)
-            walk = partial(
-                nearest.walk, self._cursor, self._leaf, k=k, where=inside, region=region.condition, settings=settings
-            )
+        def reaches(ef: int) -> bool:
+            walk = partial(nearest.walk, self._cursor, self._leaf, k=k, where=inside, region=graph.condition, ef=ef)
             walks = [_timed(partial(walk, query)) for query in self._queries]
             recalls = [_recall(near, true) for (near, _), true in zip(walks, truth, strict=True)]
             recall, error = statistics.fmean(recalls), statistics.stdev(recalls) / math.sqrt(len(recalls))
-            tried[value] = Effort(k=k, share=share, value=value, ms=_typical(ms for _, ms in walks), recall=recall)
+            tried[ef] = Effort(k=k, share=share, ef=ef, ms=_typical(ms for _, ms in walks), recall=recall)
             return recall - error >= WANTED[k]
 
-        ladder = LADDER if region.lists is None else [*(step for step in PROBES if step < region.most), region.most]
-        least = bisect_left(ladder, True, key=reaches)
-        if least == len(ladder):
-            return tried[ladder[-1]].model_copy(update={"value": 2 * region.most})
-        return tried[ladder[least]]
+        least = bisect_left(LADDER, True, key=reaches)
+        if least == len(LADDER):
+            return tried[LADDER[-1]].model_copy(update={"ef": OUT_OF_REACH})
+        return tried[LADDER[least]]
 
 
 def _timed(search: Callable[[], list[Near]]) -> tuple[list[Near], float]:

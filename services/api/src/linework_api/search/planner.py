@@ -1,19 +1,18 @@
-"""Which way a search goes: compare every row that passes, or ask an approximate index.
+"""Which way a search goes: compare every row that passes, or walk a graph.
 
 The cost of comparing grows with the rows that pass:
 
     start + visited rows x visit + passing rows x compare x query vectors
 
-The cost of asking depends on the effort (a graph's ef, or how many lists are read) that the wanted recall takes, which
-was measured for each region's index with filters of several shares; a filter that leaves a smaller share takes more.
-All constants were measured on the index itself (linework_core.vector_costs), how many rows pass is estimated from
-Postgres's own statistics, and the cheaper way is taken. A wrong estimate costs time and never hits: an answer that
-comes back short is followed by a scan.
+The cost of walking depends on the effort (`ef`) that the wanted recall takes, which was measured for each graph with
+filters of several shares; a filter that leaves a smaller share makes the walk longer. All constants were measured on
+the index itself (linework_core.vector_costs), how many rows pass is estimated from Postgres's own statistics, and
+the cheaper way is taken. A wrong estimate costs time and never hits: a walk that comes back short is followed by a
+scan.
 
-A filter by class is different. Vectors lie close together by class, so in an index over more than the class a query
-from elsewhere meets none of it. `auto` trusts only an index of that very class; and as a query that lies far from the
-class sees all of it at about one distance, its effort was measured apart, by whether the query lies as near to the
-class's centre as its own members do.
+A filter by class is different. Vectors lie close together by class, so a walk that starts far from the class asked for
+meets none of it. `auto` walks under such a filter only in a graph of that very class, and only for a query that lies
+as near to the class's centre as its own members do: from afar they all look alike, and a walk finds the wrong ones.
 """
 
 import math
@@ -26,7 +25,9 @@ from linework_api.search.schemas import Mode
 from linework_api.search.statistics import Statistics
 from linework_api.search.target import Vectors
 from linework_core.scope import Scope
-from linework_core.vector_index import Effort, Measured, Region
+from linework_core.vector_index import Effort, Graph, Measured
+
+MOST_EF = 1000  # pgvector allows no more, and a walk that would need it keeps no promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +36,19 @@ class Plan:
 
     passing: int  # rows, estimated
     ms: float  # estimated
-    region: Region | None = None  # None: compare all rows
-    effort: int = 0
-    most: int = 0  # rows after which an approximate index is given up
+    graph: Graph | None = None  # None: compare all rows
+    ef: int = 0
+    most: int = 0  # rows after which a walk is given up
     weighed: tuple[tuple[str, float], ...] = ()  # the ways by name, with their estimated milliseconds
     kept: bool = True  # the recall that is promised can be had
-    fell_short: bool = False  # the index gave too little, and a scan followed
+    fell_short: bool = False  # the walk found too little, and a scan followed
 
     def as_json(self) -> dict[str, Any]:
         """For the record, and the answer to `explain=true`."""
         return {
-            "way": self.region.kind if self.region else "scan",
-            "index": self.region.index if self.region else None,
-            "effort": self.effort or None,
+            "way": "graph" if self.graph else "scan",
+            "index": self.graph.index if self.graph else None,
+            "ef": self.ef or None,
             "estimated_rows": self.passing,
             "estimated_ms": round(self.ms, 2),
             "weighed": {name: round(ms, 2) for name, ms in self.weighed},
@@ -56,23 +57,20 @@ class Plan:
 
 
 def choose(measured: Measured | None, rows: Statistics, scope: Scope, vectors: Vectors, k: int, mode: Mode) -> Plan:
-    """The cheapest way that the mode allows. Without measurements, or without regions, that is a scan."""
+    """The cheapest way that the mode allows. Without measurements, or without graphs, that is a scan."""
     scan = _scan(measured, rows, scope, len(vectors))
     if measured is None or mode == "exact":
         return scan
-    walks = []
-    for region in _candidates(measured.regions, scope):
-        if mode == "auto" and not _trusted(region, scope):
-            continue
-        efforts = region.efforts if _at_home(region, vectors) else region.afar
-        if not efforts and mode == "approximate":
-            efforts = region.efforts
-        if efforts and (mode == "approximate" or efforts[0].ms < scan.ms):  # the first is that of the fewest hits
-            walks.append(_walk(region, efforts, measured, rows, scan, len(vectors), k))
+    least = min((effort.ms for graph in measured.graphs for effort in graph.efforts[:1]), default=math.inf)
+    if mode == "auto" and scan.ms <= least:  # no walk, not even for few hits without a filter, takes so little
+        return scan
+    graphs = [graph for graph in measured.graphs if graph.efforts and _holds(graph, scope)]
+    walks = [_walk(graph, measured, rows, scan, len(vectors), k) for graph in graphs]
     if mode == "auto":
-        walks = [walk for walk in walks if walk.kept]
+        promised = (walk.kept and _promises(graph, scope, vectors) for graph, walk in zip(graphs, walks, strict=True))
+        walks = [walk for walk, sure in zip(walks, promised, strict=True) if sure]
     ways = walks if walks and mode == "approximate" else [scan, *walks]
-    weighed = tuple((way.region.index if way.region else "scan", way.ms) for way in (scan, *walks))
+    weighed = tuple((way.graph.index if way.graph else "scan", way.ms) for way in (scan, *walks))
     return replace(min(ways, key=lambda way: way.ms), weighed=weighed)
 
 
@@ -84,57 +82,42 @@ def _scan(measured: Measured | None, rows: Statistics, scope: Scope, vectors: in
     return Plan(round(passing), measured.start_ms + us / 1_000)
 
 
-def _walk(
-    region: Region, efforts: list[Effort], measured: Measured, rows: Statistics, scan: Plan, vectors: int, k: int
-) -> Plan:
+def _walk(graph: Graph, measured: Measured, rows: Statistics, scan: Plan, vectors: int, k: int) -> Plan:
     grown = rows.rows / max(measured.rows, 1)
-    share = min(max(scan.passing, 1) / (region.rows * grown), 1.0)
-    value, ms = _effort(efforts, k, share)
-    met = region.met(value)
-    # What has cost as much as a scan is given up for one; but the k it wants must have a chance to come by
-    most = round(max(met * scan.ms / ms, 4 * k / share, met))
-    kept = value <= region.most
-    return Plan(scan.passing, ms * vectors, region, min(value, region.most), most, kept=kept)
+    share = min(max(scan.passing, 1) / (graph.rows * grown), 1.0)
+    ef, ms = _effort(graph.efforts, k, share)
+    # A walk that has cost as much as a scan is given up for one; but the k it wants must have a chance to come by
+    most = max(round(ef * scan.ms / ms), round(4 * k / share), ef)
+    return Plan(scan.passing, ms * vectors, graph, min(ef, MOST_EF), most, kept=ef <= MOST_EF)
 
 
-def _candidates(regions: list[Region], scope: Scope) -> list[Region]:
-    """The smallest region by date that holds all that may be found, and that of the class asked for."""
-    holding = [region for region in regions if _holds(region, scope)]
-    by_date = [region for region in holding if region.locarno is None]
-    smallest = [min(by_date, key=lambda region: region.rows)] if by_date else []
-    return smallest + [region for region in holding if region.locarno is not None]
+def _holds(graph: Graph, scope: Scope) -> bool:
+    """True if all that may be found lies in the graph's region."""
+    if graph.before is not None:
+        return scope.date_basis == "granted" and scope.before is not None and scope.before <= graph.before
+    return graph.locarno is None or scope.locarno == (graph.locarno,)
 
 
-def _holds(region: Region, scope: Scope) -> bool:
-    """True if all that may be found lies in the region."""
-    if region.before is not None:
-        return scope.date_basis == "granted" and scope.before is not None and scope.before <= region.before
-    return region.locarno is None or scope.locarno == (region.locarno,)
-
-
-def _trusted(region: Region, scope: Scope) -> bool:
-    """True if the filters leave out near and far alike, as those did that the recall was measured with."""
-    return scope.within is None and scope.locarno in ((), (region.locarno,))
-
-
-def _at_home(region: Region, vectors: Vectors) -> bool:
-    """True if each vector lies as near to the region's centre as its members do."""
-    return region.centre is None or bool((vectors @ np.asarray(region.centre, np.float32)).min() >= region.reach)
+def _promises(graph: Graph, scope: Scope, vectors: Vectors) -> bool:
+    """True if the measured recall holds: the filters leave out near and far alike, and the query is at home here."""
+    if scope.within is not None or scope.locarno not in ((), (graph.locarno,)):
+        return False
+    return graph.centre is None or bool((vectors @ np.asarray(graph.centre, np.float32)).min() >= graph.reach)
 
 
 def _effort(efforts: list[Effort], k: int, share: float) -> tuple[int, float]:
-    """The effort that it takes, and its milliseconds: between those measured, and stretched beyond them."""
+    """The ef that it takes, and its milliseconds: between those measured, and stretched beyond them."""
     depths = sorted({effort.k for effort in efforts})
     at = [_at_share([effort for effort in efforts if effort.k == depth], share) for depth in depths]
     stretch = max(k / depths[-1], 1.0)
-    value, ms = (float(np.interp(k, depths, values)) * stretch for values in zip(*at, strict=True))
-    return max(math.ceil(value), 1), ms
+    ef, ms = (float(np.interp(k, depths, values)) * stretch for values in zip(*at, strict=True))
+    return max(round(ef), 1), ms
 
 
 def _at_share(efforts: list[Effort], share: float) -> tuple[float, float]:
     """Effort grows with how many are met for one that passes, 1/share."""
     met = [1.0 / effort.share for effort in efforts]
     stretch = max(1.0 / share / met[-1], 1.0)
-    value = float(np.interp(1.0 / share, met, [effort.value for effort in efforts])) * stretch
+    ef = float(np.interp(1.0 / share, met, [effort.ef for effort in efforts])) * stretch
     ms = float(np.interp(1.0 / share, met, [effort.ms for effort in efforts])) * stretch
-    return value, ms
+    return ef, ms

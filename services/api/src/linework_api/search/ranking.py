@@ -43,15 +43,15 @@ class Ranked:
 def rank(session: Session, encoder: Encoder, vectors: Vectors, scope: Scope, k: int, *, mode: Mode = "auto") -> Ranked:
     """The min(k, eligible) drawings nearest to any of `vectors` (m, d).
 
-    An approximate index that gives fewer than k is followed by a scan, so never fewer are returned than there are.
+    A walk that finds fewer than k is followed by a scan, so never fewer are returned than there are.
     """
     measured, rows = _known(session, encoder)
     plan = planner.choose(measured, rows, scope, vectors, k, mode)
     cursor, leaf = nearest.cursor(session.connection()), encoders.partition(encoder)
     where, params = scope.sql(leaf), scope.params()
-    if (region := plan.region) is not None:
-        settings = region.settings(plan.effort, plan.most)
-        near = nearest.walk(cursor, leaf, vectors, k, where, params, region=region.condition, settings=settings)
+    if plan.graph is not None:
+        region = plan.graph.condition
+        near = nearest.walk(cursor, leaf, vectors, k, where, params, region=region, ef=plan.ef, most=plan.most)
         if len(near) == k:
             return Ranked(_found(near), exact=False, plan=plan)
         plan = replace(plan, fell_short=True)

@@ -14,8 +14,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from linework_api.search import words
+from linework_api.search.planner import MOST_EF
 from linework_api.search.target import Target, Vectors
-from linework_core import encoders, nearest, vector_index
+from linework_core import encoders, nearest
 from linework_core.corpus import visible
 from linework_core.scope import Scope
 from linework_core.tables import Description, DescriptionVector, Drawing, Embedding, Encoder
@@ -147,7 +148,6 @@ def best_by_descriptions(session: Session, encoder: Encoder, vector: Vectors, sc
           AND v.added_in <= %(snapshot)s AND (v.removed_in IS NULL OR v.removed_in > %(snapshot)s)
         ORDER BY v.vector::halfvec({len(vector)}) <=> %(text)s LIMIT %(k)s"""
     cursor = nearest.cursor(session.connection())
-    effort = {"hnsw.ef_search": str(min(limit, vector_index.MOST_EF)), "hnsw.max_scan_tuples": "20000"}
-    with nearest.walking(cursor.connection, effort):
+    with nearest.walking(cursor.connection, ef=min(limit, MOST_EF)):
         cursor.execute(statement, {**scope.params(), "text": HalfVector(vector), "k": limit}, prepare=True)
         return [row for (row,) in cursor]
