@@ -4,6 +4,7 @@
     python -m benchmarks.training rows [--images 40000] [--only ArcFace] [--seed 0]
     python -m benchmarks.training judge hog sift-fv                  # encoders that need no training
     python -m benchmarks.training train linework-mini [--overrides '{…}']
+    python -m benchmarks.training join linework-mini hog lbp --into …/shipped/linework-mini
     python -m benchmarks.training table
 
 Everything goes through the jobs that an installation runs. `--folder` keeps databases and checkpoints.
@@ -19,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.training import corpora, judging, report
+from benchmarks.training import corpora, joining, judging, report
 from benchmarks.training.corpora import Corpus
 from benchmarks.training.rows import IMAGES, ROWS, merged
 from linework_core import logs
@@ -48,6 +49,10 @@ def main() -> None:
     one.add_argument("recipe")
     one.add_argument("--name")
     one.add_argument("--overrides", type=json.loads, default={})
+    beside = commands.add_parser("join")
+    beside.add_argument("name", help="of a network that was trained here")
+    beside.add_argument("descriptors", nargs="+")
+    beside.add_argument("--into", type=Path, required=True)
     commands.add_parser("table")
     asked = parser.parse_args()
     logs.configure("benchmark", "WARNING")
@@ -68,6 +73,8 @@ def _do(asked: argparse.Namespace) -> None:
             if asked.command == "judge":
                 for spec in asked.specs:
                     results.add(spec, {"judged": _judged(corpus, spec)})
+            elif asked.command == "join":
+                joining.join(corpus("objects"), results.rows[asked.name]["spec"], asked.descriptors, asked.into)
             elif asked.command == "train":
                 name = asked.name or asked.recipe
                 results.add(name, _trained(corpus, name, asked.recipe, asked.overrides, asked.seed))

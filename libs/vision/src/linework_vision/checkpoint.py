@@ -23,6 +23,7 @@ from linework_vision.encoder import Encoder
 from linework_vision.errors import BadSpec, WeightsUnavailable
 from linework_vision.heads import Head, make_head
 from linework_vision.identity import make_manifest
+from linework_vision.joined import JoinedEncoder, Part, part
 from linework_vision.pictures import Preprocessing
 from linework_vision.registry import Precision
 from linework_vision.spec import Spec
@@ -51,6 +52,9 @@ class CheckpointConfig(BaseModel):
     preprocessing: Preprocessing
     text_tower: TextTowerRef | None = None
     text_head: Head | None = None
+    # Classic descriptors that stand beside the network's vector, with the spread of each one's similarities among
+    # other drawings, and the network's as 'net' (joined.py)
+    beside: dict[str, float] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -59,19 +63,31 @@ class CheckpointConfig(BaseModel):
             raise ValueError(f"A head '{self.head}' needs 'projection', the dimension that it ends in.")
         if self.text_head is not None and self.text_tower is None:
             raise ValueError("A text head needs a text tower.")
+        if self.beside and ("net" not in self.beside or min(self.beside.values()) <= 0):
+            raise ValueError("'beside' needs spreads above 0, and that of the network as 'net'.")
         return self
 
     def recipe(self) -> dict[str, Any]:
         """What the vectors depend on besides the weights. A field that came later counts only where it is used, so
         that what was registered before keeps its identity; a text tower counts by its hash, wherever it was found.
         """
-        later = {"head", "text_tower", "text_head"}
+        later = {"head", "text_tower", "text_head", "beside"}
         recipe = self.model_dump(mode="json", exclude={"name", "training"} | later)
         if self.head != "linear":
             recipe["head"] = self.head
         if self.text_tower is not None:
             recipe |= {"text_tower": self.text_tower.hash, "text_head": self.text_head}
+        if self.beside:
+            recipe["beside"] = {name: [spread, self._parameters(name)] for name, spread in self.beside.items()}
         return recipe
+
+    def parts(self) -> dict[str, Part]:
+        """The descriptors beside the network, by name. Raises BadSpec."""
+        return {name: part(name) for name in self.beside if name != "net"}
+
+    @staticmethod
+    def _parameters(name: str) -> dict[str, Any]:
+        return {} if name == "net" else dict(part(name).parameters)
 
 
 class GeM(nn.Module):
@@ -187,17 +203,19 @@ def load_checkpoint(spec: Spec, device: str, precision: Precision) -> Encoder:
         raise WeightsUnavailable(
             f"{folder / WEIGHTS} does not hold this model's weights: {str(error)[:300]}"
         ) from error
+    parts = config.parts()
     manifest = make_manifest(
         name=config.name,
         spec=spec.text,
-        dimension=net.dimension,
+        dimension=net.dimension + sum(one.dimension for one in parts.values()),
         precision=precision,
         recipe={"library": "linework", **config.recipe()},
         weights=weights_digest(net),
         has_text=config.text_tower is not None,
     )
     texts = _text_features(net, config.text_tower, device) if config.text_tower else None
-    return TorchEncoder(manifest, net, config.preprocessing, device=device, precision=precision, text_features=texts)
+    encoder = TorchEncoder(manifest, net, config.preprocessing, device=device, precision=precision, text_features=texts)
+    return JoinedEncoder(manifest, encoder, parts, config.beside) if parts else encoder
 
 
 def _text_features(net: DrawingNet, ref: TextTowerRef, device: str) -> TextFeatures:

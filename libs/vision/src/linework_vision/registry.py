@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 from linework_vision.encoder import Encoder
 from linework_vision.errors import BadSpec
 from linework_vision.spec import Spec
 
-SHIPPED = Path(__file__).parent / "shipped"  # checkpoints that come with this package
 Precision = Literal["fp32", "bf16"]
 Loader = Callable[[Spec, str, Precision], Encoder]
 
@@ -18,7 +16,6 @@ def load(spec: str, *, device: str = "cpu", precision: Precision = "fp32") -> En
     """Load an encoder by its spec:
 
     - `hog`: histograms of oriented gradients; needs no weights
-    - `linework-mini`: the encoder that comes with Linework, for drawings and texts
     - `lbp`, `ahdh`, `vishash`, `sift-fv[;mirrors=true]`: the papers' other descriptors; need none either
     - `classic`: the best of these together
     - `timm:NAME[;weights=/file][;image_size=N][;pretrained=false;seed=N]`
@@ -77,12 +74,6 @@ def _load_checkpoint(spec: Spec, device: str, precision: Precision) -> Encoder:
     return load_checkpoint(spec, device, precision)
 
 
-def _load_shipped(spec: Spec, device: str, precision: Precision) -> Encoder:
-    from linework_vision.checkpoint import load_checkpoint
-
-    return load_checkpoint(replace(spec, name=str(SHIPPED / spec.prefix)), device, precision)
-
-
 def _load_debug(spec: Spec, device: str, precision: Precision) -> Encoder:
     from linework_vision.debug import load_debug
 
@@ -96,7 +87,6 @@ _LOADERS: dict[str, Loader] = {
     "vishash": _load_classic,
     "sift-fv": _load_classic,
     "classic": _load_classic,
-    "linework-mini": _load_shipped,
     "timm": _load_timm,
     "open_clip": _load_open_clip,
     "checkpoint": _load_checkpoint,

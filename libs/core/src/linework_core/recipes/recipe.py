@@ -37,15 +37,17 @@ class Model(Part):
 class Texts(Part):
     """What drawings are compared with: one text a drawing and step, drawn at random from its source.
 
+    title         the patent's
     caption       the figure's caption where it is certain, else the patent's title
     descriptions  what enrichment wrote; of one provider, or with a captioner (or without), if that is asked for
     """
 
     tower: Name = Field("minilm", description="frozen: 'minilm', or 'open_clip:NAME/PRETRAINED'")
     head: Literal["linear", "mlp"] | None = Field(None, description="projects the tower's features, too")
-    source: Literal["caption", "descriptions"] = "descriptions"
+    source: Literal["title", "caption", "descriptions"] = "descriptions"
     provider: Literal["template", "openai"] | None = None
     captioner: bool | None = None
+    most: int | None = Field(None, ge=1, description="of a drawing's descriptions, only so many, the first of them")
 
 
 class Stage(Part):

@@ -81,7 +81,7 @@ def _descriptions(
     for number, (row, written) in enumerate(session.execute(wanted, execution_options={"yield_per": PAGE})):
         if number % PAGE == 0:
             between_pages()
-        found[row] = tuple(one["text"] for one in written if one["text"].strip())
+        found[row] = tuple(one["text"] for one in written if one["text"].strip())[: texts.most]
     return found
 
 
@@ -91,7 +91,8 @@ def _texts_of(row: Any, texts: Texts | None, described: dict[int, tuple[str, ...
     elif texts.source == "descriptions":
         own = described.get(row.row_id, ())
     else:
-        own = tuple(text for text in (row.caption or row.title,) if text and text.strip())
+        text = row.title if texts.source == "title" else row.caption or row.title
+        own = (text,) if text and text.strip() else ()
     return own
 
 

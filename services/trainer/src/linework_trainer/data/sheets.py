@@ -49,8 +49,9 @@ class Sheets:
     def _others(self, drawing: int) -> NDArray[np.int64]:
         patent = self._data.labels.patents[drawing]
         low, high = np.searchsorted(self._patents, [patent, patent + 1])
-        mine = self._by_patent[low:high]
-        return mine[mine != drawing]
+        mine: NDArray[np.int64] = self._by_patent[low:high]
+        others: NDArray[np.int64] = mine[mine != drawing]
+        return others
 
 
 def beside(first: Image.Image, second: Image.Image, dice: np.random.Generator) -> Image.Image:

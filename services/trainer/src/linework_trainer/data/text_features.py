@@ -36,7 +36,8 @@ def cached_features(
     folder: Path, texts: Sequence[Sequence[str]], tower: TextTower, between: Callable[[], None] = lambda: None
 ) -> tuple[Path, Ints, Ints]:
     """The file of features, made where it is missing, and ids and offsets of TextData. `between` may raise, to stop."""
-    unique = sorted({text for own in texts for text in own})
+    # by length, so that texts which go through the tower together need little padding
+    unique = sorted({text for own in texts for text in own}, key=lambda text: (len(text), text))
     digest = hashlib.sha256()
     for text in unique:
         digest.update(text.encode("utf-8", "replace") + b"\0")
