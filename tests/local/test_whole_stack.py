@@ -4,6 +4,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -72,6 +74,15 @@ def test_status_shows_every_process(stack: Running) -> None:
     assert "Ready" in status
     for name in PROCESSES:
         assert re.search(rf"{name} +│ (RUNNING|STARTING)", status)
+
+
+def test_the_smoke_test_passes(stack: Running) -> None:
+    smoke = Path(__file__).parents[2] / "deploy/smoke/smoke.py"
+    environment = {**os.environ, "BASE_URL": f"http://127.0.0.1:{stack.port}", "RESTART": "true", "SERVICES": "api"}
+    done = subprocess.run([sys.executable, smoke], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 found" in done.stdout
+    assert "All of it works" in done.stdout
 
 
 def test_a_killed_gateway_is_ready_again_by_itself(stack: Running) -> None:
