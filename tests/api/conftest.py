@@ -1,7 +1,6 @@
 """A gateway in this process on real servers, and a quick way to a corpus of any shape."""
 
 import datetime as dt
-import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,17 +12,18 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Engine, delete, text, update
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
 from linework_api.search.scope import unpadded
-from linework_core import corpus, db, encoders, settings, store
+from linework_core import corpus, db, encoders, store
 from linework_core.fulltext import words_of
 from linework_core.imaging import derivative_of, encode_png
 from linework_core.manifest import EncoderManifest
-from linework_core.settings import Settings, get_settings
-from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
+from linework_core.settings import Settings, get_settings, sha256
+from linework_core.tables import ApiKey, Citation, Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
+from linework_core.tables.callers import PREFIX
 from tests.configured import configured
 
 DIMENSION = 8
@@ -43,11 +43,22 @@ def environment(monkeypatch: pytest.MonkeyPatch, own_servers: dict[str, str], tm
 
 
 def require_keys(monkeypatch: pytest.MonkeyPatch, **scopes: list[str]) -> None:
-    """From now on settings ask for a key; the key of `anna` is 'anna-key'."""
-    keys = {name: {"sha256": settings.sha256(f"{name}-key"), "scopes": granted} for name, granted in scopes.items()}
+    """From now on a key is asked for; the key of `anna` is 'anna-key'. There are no others."""
     monkeypatch.setenv("AUTH", "on")
-    monkeypatch.setenv("API_KEYS", json.dumps(keys))
     get_settings.cache_clear()
+    with db.transaction() as session:
+        session.execute(delete(ApiKey))
+        for name, granted in scopes.items():
+            give_key(session, name, granted)
+
+
+def give_key(session: Session, name: str, scopes: list[str], **more: Any) -> ApiKey:
+    """A key, shorter than any that is given to people."""
+    digest = sha256(f"{name}-key")
+    key = ApiKey(name=name, scopes=scopes, created_by="test", prefix=digest[:PREFIX], digest=digest, **more)
+    session.add(key)
+    session.flush()
+    return key
 
 
 def as_caller(name: str) -> dict[str, str]:

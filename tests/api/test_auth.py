@@ -1,15 +1,22 @@
 """Who may call: keys, scopes, and the refusal to stand open."""
 
 import hashlib
+import socket
+from contextlib import nullcontext
+from pathlib import Path
+from typing import cast
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
 from linework_core.settings import Settings, get_settings
-from linework_core.tables import Encoder
+from linework_core.tables import ApiKey, Encoder
 from tests.api.conftest import Design, as_caller, load, problem_of, require_keys
+from tests.api.serving import serving
 
 
 @pytest.fixture
@@ -45,6 +52,10 @@ CALLS = [
     ("POST", "/train", "train"),
     ("GET", f"/evaluations/{ID}", "search"),
     ("GET", f"/evaluations/{ID}/artefacts/tsne.png", "search"),
+    ("POST", "/keys", "admin"),
+    ("GET", "/keys", "admin"),
+    ("DELETE", f"/keys/{ID}", "admin"),
+    ("GET", "/audit", "admin"),
     ("GET", "/jobs", None),
     ("GET", f"/jobs/{ID}", None),
     ("DELETE", f"/jobs/{ID}", None),
@@ -131,8 +142,9 @@ def test_no_key_is_logged(
         ({"AUTH": "off", "API_HOST": "0.0.0.0"}, False),
         ({"AUTH": "off", "API_HOST": "::"}, False),
         ({"AUTH": "off", "API_HOST": "10.0.0.7"}, False),
-        ({"AUTH": "on"}, False),
-        ({"AUTH": "on", "API_HOST": "0.0.0.0", "API_KEYS": "{}"}, False),
+        ({"AUTH": "on"}, True),
+        ({"AUTH": "on", "API_HOST": "0.0.0.0"}, False),
+        ({"API_HOST": "0.0.0.0"}, False),
     ],
 )
 def test_the_gateway_does_not_start_where_strangers_could_call(
@@ -141,18 +153,52 @@ def test_the_gateway_does_not_start_where_strangers_could_call(
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     get_settings.cache_clear()
-    if starts:
-        create_app()
-    else:
-        with pytest.raises(ValueError, match="AUTH"):
-            create_app()
+    with nullcontext() if starts else pytest.raises(ValueError, match="AUTH"), TestClient(create_app()):
+        pass
+
+
+def test_one_usable_key_lets_the_gateway_start(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch, session: Session
+) -> None:
+    require_keys(monkeypatch, anna=["search"], bert=["search"])
+    monkeypatch.setenv("API_HOST", "0.0.0.0")
+    get_settings.cache_clear()
+    session.execute(update(ApiKey).where(ApiKey.name == "anna").values(revoked_at=func.now()))
+    session.commit()
+    with TestClient(create_app()) as client:
+        assert client.get("/corpus", headers=as_caller("bert")).status_code == 200
+    session.execute(update(ApiKey).where(ApiKey.name == "bert").values(expires_at=func.now()))
+    session.commit()
+    with pytest.raises(ValueError, match="no usable API key"), TestClient(create_app()):
+        pass
 
 
 def test_keys_are_asked_for_by_default(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AUTH")
     get_settings.cache_clear()
-    with pytest.raises(ValueError, match="API_KEYS"):
-        create_app()
+    with TestClient(create_app()) as client:
+        problem_of(client.get("/corpus"), 401, "unauthorized")
+
+
+def test_a_gateway_without_its_database_starts_and_lets_nobody_in(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AUTH", "on")
+    monkeypatch.setenv("API_HOST", "0.0.0.0")
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://nobody@/nothing?host={tmp_path}")
+    get_settings.cache_clear()
+    with TestClient(create_app(), raise_server_exceptions=False) as client:
+        problem_of(client.get("/corpus", headers=as_caller("anna")), 503, "unavailable")
+
+
+def test_the_key_is_checked_before_a_body_is_read(keyed: TestClient) -> None:
+    with serving(cast(FastAPI, keyed.app)) as url:
+        for key, status in ((b"", b"401"), (b"Authorization: Bearer bert-key\r\n", b"403")):
+            host, port = url.removeprefix("http://").split(":")
+            with socket.create_connection((host, int(port)), timeout=10) as line:
+                line.sendall(b"POST /search HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n")
+                line.sendall(key + b"Content-Length: 100000\r\n\r\n")  # and nothing of the body
+                assert line.recv(4096).split()[1] == status
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ def gateway(environment: Settings, engine: Engine, session: Session, monkeypatch
     encoder = encoders.ensure_active(session, load_encoder("debug:8").manifest)
     load(session, encoder, [Design(f"USD000000{n}", [unit(n), unit(n + 100)]) for n in range(1, 6)])
     store_pictures(session, original=draw(800, 500))
+    monkeypatch.setenv("RATE_LIMIT_PER_MINUTE", "0")
     require_keys(monkeypatch, anna=["admin"])
     socket = Path(environment.embedder_url.removeprefix("unix://"))
     with serving(create_embedder(), socket=socket), serving(create_app()) as url:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from linework_api.app import create_app
-from linework_api.beat import forget_searches
+from linework_api.beat import forget
 from linework_core.corpus import close_patent, next_snapshot, open_patent
 from linework_core.settings import Settings
 from linework_core.tables import Encoder, Search, Unrecorded
@@ -197,9 +197,9 @@ def test_records_are_kept_for_as_long_as_is_set(client: TestClient, session: Ses
     old, new = (search(client, drawing="USD0000001-S_1")["search_id"] for _ in range(2))
     session.execute(update(Search).where(Search.id == old).values(created_at=func.now() - dt.timedelta(days=31)))
     session.commit()
-    forget_searches(0)
+    forget(Settings(search_retention_days=0))
     assert client.get(f"/searches/{old}").status_code == 200
-    forget_searches(30)
+    forget(Settings(search_retention_days=30))
     assert [client.get(f"/searches/{search_id}").status_code for search_id in (old, new)] == [404, 200]
 
 

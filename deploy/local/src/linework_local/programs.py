@@ -67,7 +67,8 @@ class Plan:
         return json.dumps(told, sort_keys=True, default=str)
 
     def _keys(self) -> list[str | None]:
-        given = (self.settings.llm_api_key, self.settings.captioner_api_key)
+        settings = self.settings
+        given = (settings.llm_api_key, settings.captioner_api_key, settings.internal_token)
         return [None if key is None else sha256(key.get_secret_value()) for key in given]
 
     def programs(self, machine: Machine) -> list[Program]:

@@ -37,6 +37,7 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
         max_overflow=pool_size,
         pool_pre_ping=True,
         pool_timeout=10,
+        hide_parameters=True,  # an error is logged: what callers asked for or sent is not
         connect_args={"connect_timeout": 5, **NOTICE_A_LOST_NETWORK},
     )
 

@@ -6,7 +6,8 @@ LineworkError
 ├── Unauthorized 401, Forbidden 403
 ├── NotFound 404, Gone 410, Conflict 409
 ├── TooLarge 413, UnsupportedMediaType 415, Unprocessable 422
-├── TooManyRequests 429
+├── TooManyRequests 429       carries Retry-After
+│   └── QuotaExceeded 429     of a day or a month, not of a minute
 └── Unavailable 503           a part we need is down; carries Retry-After
 """
 
@@ -68,7 +69,16 @@ class UnreadableImage(LineworkError):
 
 
 class TooManyRequests(LineworkError):
+    """`retry_after` (seconds) tells when to come again."""
+
     status, type, title = 429, "too-many-requests", "Too many requests"
+
+    def __init__(self, detail: str, *, retry_after: int, **extra: Any) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extra)
+
+
+class QuotaExceeded(TooManyRequests):
+    status, type, title = 429, "quota-exceeded", "The quota is used up"
 
 
 class Unavailable(LineworkError):

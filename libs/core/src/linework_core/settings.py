@@ -11,14 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Scope = Literal["search", "ingest", "enrich", "train", "admin"]
-
-
-class ApiKey(BaseModel):
-    """A caller known by the SHA-256 of a key, so that no key is stored."""
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    scopes: frozenset[Scope]
+SHORTEST_SECRET = 32  # characters
+PLACEHOLDERS = ("change", "example", "secret", "password", "default", "replace", "your-", "placeholder")
 
 
 class ProviderSettings(BaseModel):
@@ -70,7 +64,11 @@ class Settings(BaseSettings):
 
     api_host: str = "127.0.0.1"
     auth: Literal["on", "off"] = "on"  # 'off' is refused unless api_host is loopback
-    api_keys: dict[str, ApiKey] = {}  # name of the caller → its key's hash and scopes
+    bootstrap_admin_key: SecretStr | None = None  # the first admin's: `python -m linework_api.keys bootstrap`
+    bootstrap_admin_key_file: Path | None = None
+    internal_token: SecretStr | None = None  # by which our services know one another
+    internal_token_file: Path | None = None
+    rate_limit_per_minute: int = Field(1200, ge=0)  # of a caller whose key says nothing else; 0 is no limit
     log_level: str = "INFO"
 
     ingest_roots: list[str] = []  # 'file:///data/uspto', 's3://bucket/prefix': what {"uri": …} may name
@@ -105,6 +103,8 @@ class Settings(BaseSettings):
 
     lease_seconds: float = Field(30.0, gt=0)  # a worker silent for this long has lost its job
     reconcile_seconds: float = Field(10.0, gt=0)  # how often undone work is looked for
+    idempotency_days: int = Field(7, gt=0)  # how long a repeated POST gets the same job
+    audit_retention_days: int = Field(0, ge=0)  # entries of the audit log older than this are deleted; 0 keeps them
     search_retention_days: int = Field(0, ge=0)  # records of searches older than this are deleted; 0 keeps them
     alive_file: Path | None = None  # touched by workers and the beat while they live; for health checks
     pool_size: int = Field(10, gt=0)  # database connections a process keeps; as many again in a rush
@@ -120,8 +120,21 @@ class Settings(BaseSettings):
 
     def api_key(self, of: Literal["llm", "captioner"]) -> SecretStr | None:
         """A provider's key, from the environment or else from its file. Raises OSError where that cannot be read."""
-        given: SecretStr | None = getattr(self, f"{of}_api_key")
-        file: Path | None = getattr(self, f"{of}_api_key_file")
+        return self._secret(f"{of}_api_key")
+
+    def own_secret(self, name: Literal["bootstrap_admin_key", "internal_token"]) -> SecretStr | None:
+        """A secret of this installation. Raises ValueError for one that can be guessed, OSError as above."""
+        found = self._secret(name)
+        if found is not None:
+            try:
+                check_strength(found.get_secret_value())
+            except ValueError as error:
+                raise ValueError(f"{name.upper()} {error}") from None
+        return found
+
+    def _secret(self, name: str) -> SecretStr | None:
+        given: SecretStr | None = getattr(self, name)
+        file: Path | None = getattr(self, f"{name}_file")
         return SecretStr(file.read_text().strip()) if given is None and file is not None else given
 
     @property
@@ -133,6 +146,16 @@ class Settings(BaseSettings):
 def get_settings() -> Settings:
     """The process's settings, read once."""
     return Settings()
+
+
+def check_strength(secret: str) -> None:
+    """Raises ValueError for what is short, repetitive, or a placeholder that nobody has replaced."""
+    if len(secret) < SHORTEST_SECRET:
+        raise ValueError(f"has fewer than {SHORTEST_SECRET} characters; make one: openssl rand -hex 32")
+    if not all(" " < character <= "~" for character in secret):
+        raise ValueError("must be of printable ASCII characters, without spaces: a header carries it")
+    if len(set(secret)) < 10 or any(word in secret.lower() for word in PLACEHOLDERS):
+        raise ValueError("is a placeholder, not a secret; make one: openssl rand -hex 32")
 
 
 def sha256(text: str) -> str:

@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
+from fastapi.concurrency import run_in_threadpool
 from fastapi_offline import FastAPIOffline
 from prometheus_client import REGISTRY
 
 from linework_api import auth, health
+from linework_api.audit.endpoints import router as audit
+from linework_api.audit.trail import AuditTrail
 from linework_api.corpus.endpoints import router as corpus
 from linework_api.descriptions.endpoints import router as descriptions
 from linework_api.embedder_client import EmbedderClient
@@ -16,8 +19,12 @@ from linework_api.evaluations.endpoints import router as evaluations
 from linework_api.gauges import Work
 from linework_api.ingest.endpoints import router as ingest
 from linework_api.jobs.endpoints import router as jobs
+from linework_api.keys import starting
+from linework_api.keys.endpoints import router as keys
+from linework_api.keys.known import KnownKeys
 from linework_api.patents.endpoints import router as patents
 from linework_api.queries import each_once
+from linework_api.rates import Rates
 from linework_api.search.endpoints import router as search
 from linework_api.state import Resources
 from linework_api.trainings.endpoints import router as trainings
@@ -47,10 +54,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry=tracing.OF_REQUESTS,
     )
     app.state.settings = settings
+    app.add_middleware(AuditTrail)
     uploads = {"/search": 7 * settings.max_query_bytes, "/ingest": 2 * settings.max_upload_bytes}
     http.install(app, max_body={path: limit + http.MAX_BODY for path, limit in uploads.items()})
     for router in (
-        search, ingest, jobs, patents, descriptions, corpus, encoders, evaluations, trainings, health.router,
+        search, ingest, jobs, patents, descriptions, corpus, encoders, evaluations, trainings, keys, audit,
+        health.router,
     ):  # fmt: skip
         app.include_router(router)
     http.describe_problems(app)
@@ -60,13 +69,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
+    engine = make_engine(settings.database_url, pool_size=settings.pool_size)
+    await run_in_threadpool(starting.check_keys, settings)
     resources = Resources(
         settings=settings,
-        engine=make_engine(settings.database_url, pool_size=settings.pool_size),
+        engine=engine,
         prober=make_prober(settings.database_url),
         store=open_store(settings.object_store_url),
         decoder=Decoder(),
-        embedder=EmbedderClient(settings.embedder_url),
+        embedder=EmbedderClient(settings.embedder_url, token=settings.own_secret("internal_token")),
+        keys=KnownKeys(engine),
+        rates=Rates(settings.redis_url, settings.rate_limit_per_minute),
     )
     nearest.tune(resources.engine)
     app.state.resources = resources
@@ -78,4 +91,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         REGISTRY.unregister(work)
         resources.decoder.close()
         resources.embedder.close()
+        await resources.rates.close()
         resources.engine.dispose()

@@ -1,29 +1,38 @@
 """Who calls, and what they may do. One dependency; every route names the scope that it needs."""
 
-import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Annotated
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import structlog
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from linework_api.keys.schemas import EVERYTHING, Scope
 from linework_core.errors import Forbidden, Unauthorized
-from linework_core.settings import Scope, Settings, sha256
+from linework_core.http import problems
+from linework_core.internal import is_here
+from linework_core.settings import Settings
+
+if TYPE_CHECKING:
+    from linework_api.state import Resources
 
 log = structlog.get_logger()
-EVERYTHING: frozenset[Scope] = frozenset({"search", "ingest", "enrich", "train", "admin"})
 bearer = HTTPBearer(auto_error=False, description="An API key. Not asked for where AUTH=off (loopback only).")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever sent the request."""
+    """Whoever sent the request. Jobs and searches belong to the name."""
 
     name: str
     scopes: frozenset[Scope]
+    key_id: UUID | None = None  # None where no key is asked for
+    llm_usd_per_month: Decimal | None = None
 
     @property
     def sees_jobs_of(self) -> str | None:
@@ -31,48 +40,90 @@ class Caller:
         return None if "admin" in self.scopes else self.name
 
 
+LOCAL = Caller("local", EVERYTHING)
+
+
 def check_settings(settings: Settings) -> None:
-    """Refuse to start without keys where others can call. Raises ValueError."""
+    """Refuse to stand open where others can call. Raises ValueError."""
     if settings.auth == "off":
         if not settings.on_loopback:
             raise ValueError(f"AUTH=off is allowed on loopback only, not on {settings.api_host}.")
         log.warning("auth_off", host=settings.api_host, detail="Every caller on this machine may do everything.")
-    elif not settings.api_keys:
-        raise ValueError("AUTH=on needs API_KEYS.")
 
 
-def needs(scope: Scope | None) -> Callable[..., Awaitable[Caller]]:
-    """A dependency that names the caller and checks the scope (None: any caller with a key)."""
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """A dependency that names the caller and checks the scope (None: any caller with a key).
 
-    async def caller(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    A call that counts as a search is taken from the caller's searches of the day.
+    """
+
+    scope: Scope | None
+    search: bool = False
+
+    async def __call__(
+        self, request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
     ) -> Caller:
-        settings: Settings = request.app.state.settings
-        if settings.auth == "off":
-            if not _on_this_machine(request):
-                raise Forbidden("This gateway has no keys (AUTH=off), so it serves callers on its own machine only.")
-            return Caller("local", EVERYTHING)
-        known = _recognise(settings, credentials.credentials if credentials else "")
+        return await self.admit(request)
+
+    async def admit(self, request: Request) -> Caller:
+        """The caller, named once a request. Raises Unauthorized, Forbidden, TooManyRequests."""
+        known: Caller | None = getattr(request.state, "caller", None)
         if known is None:
-            raise Unauthorized("Send 'Authorization: Bearer <key>'.", headers={"WWW-Authenticate": "Bearer"})
-        if scope is not None and scope not in known.scopes and "admin" not in known.scopes:
-            raise Forbidden(f"This key lacks the scope '{scope}'.")
+            known = request.state.caller = await self._named(request)
+        self._check(known)
         return known
 
-    return caller
+    def _check(self, caller: Caller) -> None:
+        if self.scope is not None and self.scope not in caller.scopes and "admin" not in caller.scopes:
+            raise Forbidden(f"This key lacks the scope '{self.scope}'.")
+
+    async def _named(self, request: Request) -> Caller:
+        resources: Resources = request.app.state.resources
+        if resources.settings.auth == "off":
+            if not is_here(request.client.host if request.client else None):
+                raise Forbidden("This gateway has no keys (AUTH=off), so it serves callers on its own machine only.")
+            return LOCAL
+        credentials = await bearer(request)
+        if credentials is None or not credentials.credentials:
+            raise Unauthorized("Send 'Authorization: Bearer <key>'.", headers={"WWW-Authenticate": "Bearer"})
+        key = await resources.keys.find(credentials.credentials)
+        structlog.contextvars.bind_contextvars(caller=key.name)
+        await resources.rates.take(key)
+        caller = Caller(key.name, frozenset(key.scopes), key.id, key.llm_usd_per_month)  # type: ignore[arg-type]
+        if self.search:
+            self._check(caller)  # a search that is not allowed is none
+            await resources.rates.take_search(key)
+        return caller
 
 
-def _on_this_machine(request: Request) -> bool:
-    """False for a caller at another address, whatever address the server was told to listen on."""
-    try:
-        return request.client is None or ip_address(request.client.host).is_loopback
-    except ValueError:  # no address: a Unix socket, or a test
-        return True
+def needs(scope: Scope | None, *, search: bool = False) -> Needs:
+    """For `Depends`: the caller, who has this scope."""
+    return Needs(scope, search)
 
 
-def _recognise(settings: Settings, key: str) -> Caller | None:
-    digest, found = sha256(key), None
-    for name, entry in settings.api_keys.items():  # all of them, so that time tells nothing
-        if hmac.compare_digest(entry.sha256, digest):
-            found = Caller(name, entry.scopes)
-    return found
+class KeyFirst(APIRoute):
+    """A route that asks for the key before anything else; the framework would first read the whole body."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        options["responses"] = {**problems(429), **(options.get("responses") or {})}
+        super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The framework's handler, behind the check."""
+        handle, needed = super().get_route_handler(), _needed(self.dependant)
+
+        async def admitted(request: Request) -> Response:
+            if needed is not None:
+                await needed.admit(request)
+            return await handle(request)
+
+        return admitted
+
+
+def _needed(dependant: Dependant) -> Needs | None:
+    for one in dependant.dependencies:
+        found = one.call if isinstance(one.call, Needs) else _needed(one)
+        if found is not None:
+            return found
+    return None

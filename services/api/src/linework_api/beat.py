@@ -15,17 +15,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from linework_core import alive, logs
 from linework_core.db import transaction
 from linework_core.jobs.reconcile import reconcile
-from linework_core.settings import get_settings
-from linework_core.tables import Search
+from linework_core.settings import Settings, get_settings
+from linework_core.tables import AuditEntry, IdempotencyKey, Search
 
 log = structlog.get_logger()
 
 
-def forget_searches(days: int) -> None:
-    """Delete the records of searches whose time of retention is over; 0 days keep all."""
-    if days:
-        with transaction() as session:
-            session.execute(delete(Search).where(Search.created_at < func.now() - dt.timedelta(days=days)))
+def forget(settings: Settings) -> None:
+    """Delete searches, audit entries and idempotency keys whose time of retention is over; 0 days keep all."""
+    for time, days in (
+        (Search.created_at, settings.search_retention_days),
+        (AuditEntry.at, settings.audit_retention_days),
+        (IdempotencyKey.created_at, settings.idempotency_days),
+    ):
+        if days:
+            with transaction() as session:
+                session.execute(delete(time.class_).where(time < func.now() - dt.timedelta(days=days)))
 
 
 def main() -> None:
@@ -40,7 +45,7 @@ def main() -> None:
         alive.touch(settings.alive_file)
         try:
             reconcile()
-            forget_searches(settings.search_retention_days)
+            forget(settings)
         except SQLAlchemyError as error:  # the database is away; the next beat finds it again
             log.warning("reconcile_failed", error=str(error))
 

@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import datetime as dt
 import json
 from typing import Any
+from uuid import UUID
 
 from linework_core.errors import Unprocessable
 
@@ -22,3 +24,13 @@ def decode(cursor: str, size: int) -> list[Any]:
     if not isinstance(position, list) or len(position) != size:
         raise Unprocessable("This cursor is none that we gave.")
     return position
+
+
+def decode_place(cursor: str) -> tuple[dt.datetime, UUID]:
+    """The time and the id that a cursor stands for. Raises Unprocessable."""
+    time, identity = decode(cursor, 2)
+    try:
+        # in UTC, since Postgres takes no offsets beyond 16 hours and Python does
+        return dt.datetime.fromisoformat(time).astimezone(dt.UTC), UUID(identity)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        raise Unprocessable("This cursor is none that we gave.") from None

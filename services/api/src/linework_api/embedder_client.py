@@ -7,7 +7,9 @@ import httpx
 import numpy as np
 import structlog
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
+from linework_core import internal
 from linework_core.errors import LineworkError, Unavailable, Unprocessable
 from linework_core.manifest import EncoderManifest
 
@@ -17,12 +19,23 @@ Vectors = NDArray[np.float32]
 class EmbedderClient:
     """Speaks to the embedder at `url`: http://host:port, or unix:///path of a socket."""
 
-    def __init__(self, url: str, *, timeout: float = 30.0, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: SecretStr | None = None,
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         if url.startswith("unix://"):
             transport = transport or httpx.HTTPTransport(uds=url.removeprefix("unix://"))
             url = "http://embedder"
         self._client = httpx.Client(
-            base_url=url, timeout=timeout, transport=transport, event_hooks={"request": [_name_request]}
+            base_url=url,
+            timeout=timeout,
+            transport=transport,
+            headers=internal.header(token),
+            event_hooks={"request": [_name_request]},
         )
 
     def embed_drawings(self, derivatives: list[bytes], encoder: str) -> Vectors:
@@ -76,6 +89,8 @@ def _as_our_error(response: httpx.Response) -> LineworkError:
     if response.status_code == 503:
         retry_after = response.headers.get("Retry-After", "2")
         return Unavailable(detail, retry_after=int(retry_after) if retry_after.isdigit() else 2)
+    if response.status_code in (401, 403):
+        return Unavailable(f"The embedder refuses this gateway: {detail}")
     if 400 <= response.status_code < 500:
         return Unprocessable(detail)
     return Unavailable(f"The embedder failed: {detail}")

@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from linework_api.embedder_client import EmbedderClient
+from linework_api.keys.known import KnownKeys
+from linework_api.rates import Rates
 from linework_core.bounded import Decoder
 from linework_core.db import transaction
 from linework_core.settings import Settings
@@ -26,6 +28,8 @@ class Resources:
     store: ObjectStore
     decoder: Decoder
     embedder: EmbedderClient
+    keys: KnownKeys
+    rates: Rates
     encoders: dict[int, Encoder] = field(default_factory=dict)  # rows that never change, by number
 
 

@@ -15,6 +15,7 @@ from linework_core import http, logs, tracing
 from linework_core.db import make_engine
 from linework_core.errors import LineworkError, Unavailable
 from linework_core.http import problems
+from linework_core.internal import InternalOnly
 from linework_core.manifest import EncoderManifest
 from linework_core.settings import Settings, get_settings
 from linework_embedder.engine import Engine
@@ -66,6 +67,7 @@ def create_app(settings: Settings | None = None, *, on_engine_death: Callable[[]
         lifespan=partial(_lifespan, settings, on_engine_death or end_process),
         telemetry=tracing.OF_REQUESTS,
     )
+    app.add_middleware(InternalOnly, token=settings.own_secret("internal_token"))
     http.install(app)
     _add_embedding(app)
     _add_health(app)
@@ -85,6 +87,8 @@ async def _lifespan(settings: Settings, on_death: Callable[[], None], app: FastA
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
         await engine.close()
+        # a thread that still asks Postgres gives its connection back before the pool goes
+        await asyncio.get_running_loop().shutdown_default_executor()
         database.dispose()
 
 

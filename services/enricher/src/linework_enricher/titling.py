@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Literal
 
 import structlog
@@ -11,13 +11,14 @@ from obstore.store import ObjectStore
 from redis.asyncio import Redis
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from linework_core.cluster_titles import Subject
 from linework_core.db import transaction
 from linework_core.errors import Unprocessable
 from linework_core.jobs.runner import Run, Stopped
 from linework_core.settings import ProviderSettings, Settings
-from linework_core.tables import ClusterTitle
+from linework_core.tables import ClusterTitle, Job
 from linework_enricher import prompts, titles
 from linework_enricher.asking import Asker, Bill, NotDescribed
 from linework_enricher.by_model import GRACE_S, WATCH_S, ProviderRefuses, most_telling
@@ -25,7 +26,7 @@ from linework_enricher.calls import Calls
 from linework_enricher.errors import ProviderError, Rejected
 from linework_enricher.pipeline import picture_of
 from linework_enricher.provider import Provider, opened
-from linework_enricher.purse import Purse, Spent
+from linework_enricher.purse import OutOfBudget, Purse, Spent
 from linework_enricher.recipe import Budget
 from linework_enricher.titles import Title
 
@@ -42,8 +43,9 @@ class Titling:
         self._settings = settings
         self._objects = objects
         self._subjects = [Subject.from_json(told) for told in run.params["clusters"]]
-        self._spent = Spent()
-        self._titled = 0
+        self._spent, self._titled = self._before()
+        self._budget = Budget(**(run.params.get("budget") or {}))
+        self._stopped: str | None = None
         self._failed = Counter[str]()
         self._namer, self._model = _namer(run.params["provider"], settings)
         self._provenance = _provenance(self._model, sees=self._namer == "captioner")
@@ -56,12 +58,32 @@ class Titling:
             self._run.tell(session, skipped=len(self._subjects) - len(missing))
         if self._model is None:
             for subject in missing:
-                self._write(subject, titles.by_template(subject), Bill())
                 self._titled += 1
+                self._write(subject, titles.by_template(subject), Bill())
         elif missing:
             asyncio.run(self._by_model(missing, self._model))
         self._run.checkpoint()
-        return {"titled": self._titled, **asdict(self._spent), "failed": dict(self._failed), "stopped": None}
+        return self._result()
+
+    def _before(self) -> tuple[Spent, int]:
+        """What earlier runs of this job have spent and named: it counts against the budget."""
+        with transaction(self._run.engine) as session:
+            told = session.get_one(Job, self._run.job_id).result or {}
+        spent = Spent(**{one.name: told[one.name] for one in fields(Spent) if one.name in told})
+        return spent, told.get("titled", 0)
+
+    def _result(self) -> dict[str, Any]:
+        return {
+            "titled": self._titled,
+            **asdict(self._spent),
+            "failed": dict(self._failed),
+            "stopped": self._stopped,
+        }
+
+    def _keep(self, session: Session) -> None:
+        """Write down what was spent, so that it stands wherever the job ends."""
+        kept = self._run.mine().values(result=self._result())
+        session.execute(kept, execution_options={"synchronize_session": False})
 
     def _missing(self) -> list[Subject]:
         """Those that this provider has not named by this prompt, each once."""
@@ -80,7 +102,7 @@ class Titling:
             except ValueError as error:  # a key that no header can carry
                 raise ProviderRefuses(str(error)) from None
             calls = Calls(self._run.engine, claim_s=self._settings.lease_seconds)
-            asker = Asker(calls, Purse(Budget(), self._spent))
+            asker = Asker(calls, Purse(self._budget, self._spent))
             try:
                 await self._all(missing, asker, provider)
             except BaseExceptionGroup as group:
@@ -110,15 +132,17 @@ class Titling:
             pictures = [await picture_of(self._objects, derivative) for derivative in seen]
             question = titles.request(subject, pictures)
             title = await asker.ask_until(provider, question, "title", titles.read, bill)
+        except OutOfBudget:
+            self._stopped = "budget"
         except (NotDescribed, ProviderError) as error:
             if isinstance(error, Rejected) and error.every_call:
                 raise ProviderRefuses(error.detail) from None
             log.warning("cluster_not_titled", reason=error.reason)
-            await asyncio.to_thread(self._fail)
             self._failed[error.reason] += 1
+            await asyncio.to_thread(self._fail)
         else:
-            await asyncio.to_thread(self._write, subject, title, bill)
             self._titled += 1
+            await asyncio.to_thread(self._write, subject, title, bill)
 
     def _write(self, subject: Subject, title: Title, bill: Bill) -> None:
         """The title and the job's progress, in one transaction. A run that is being stopped may still write."""
@@ -128,10 +152,12 @@ class Titling:
         with transaction(self._run.engine) as session:
             session.execute(replacing)
             self._run.tell(session, done=1)
+            self._keep(session)
 
     def _fail(self) -> None:
         with transaction(self._run.engine) as session:
             self._run.tell(session, failed=1)
+            self._keep(session)
 
 
 def _namer(provider: str, settings: Settings) -> tuple[Namer, ProviderSettings | None]:

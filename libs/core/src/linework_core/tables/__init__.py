@@ -6,6 +6,7 @@ Closing a patent closes its drawings, vectors and descriptions in the same trans
 """
 
 from linework_core.tables.base import Base, Failure, Filterable
+from linework_core.tables.callers import ApiKey, AuditEntry
 from linework_core.tables.corpus import Citation, Corpus, Drawing, Figure, Package, Patent, SetAside, Sheet
 from linework_core.tables.descriptions import (
     ClusterTitle,
@@ -21,6 +22,8 @@ from linework_core.tables.jobs import IdempotencyKey, Job
 from linework_core.tables.searches import Search, Unrecorded
 
 __all__ = [
+    "ApiKey",
+    "AuditEntry",
     "Base",
     "Citation",
     "ClusterTitle",

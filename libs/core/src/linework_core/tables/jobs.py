@@ -54,4 +54,4 @@ class IdempotencyKey(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     request: Mapped[str]  # SHA-256 of what was asked
     job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id"))
-    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now(), index=True)

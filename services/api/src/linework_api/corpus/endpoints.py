@@ -9,14 +9,14 @@ from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from linework_api.auth import Caller, needs
+from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.state import WithSession
 from linework_core import encoders
 from linework_core.corpus import current_snapshot
 from linework_core.http import problems
 from linework_core.tables import Drawing, EmbedFailure, Encoder, Package, Patent, SetAside, VectorIndex
 
-router = APIRouter(tags=["corpus"])
+router = APIRouter(tags=["corpus"], route_class=KeyFirst)
 WEEK = dt.timedelta(days=7)
 
 

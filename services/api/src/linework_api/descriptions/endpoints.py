@@ -4,17 +4,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from linework_api.auth import Caller, needs
+from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.descriptions import service
 from linework_api.descriptions.schemas import Descriptions, EnrichRequest
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
+from linework_api.spending import within_quota
 from linework_api.state import WithResources, WithSession
 from linework_core.http import problems
 from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
 from linework_core.tables import Job
 
-router = APIRouter(tags=["descriptions"])
+router = APIRouter(tags=["descriptions"], route_class=KeyFirst)
 Id = Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$")]
 
 
@@ -34,7 +35,9 @@ def enrich(
     provider = service.check_provider(wanted, resources.settings)
 
     def make() -> Job:
-        return jobs.create(session, "enrich", service.job_params(session, wanted, provider), owner=caller.name)
+        params = service.job_params(session, wanted, provider)
+        params = within_quota(session, caller, params, resources.settings)
+        return jobs.create(session, "enrich", params, owner=caller.name)
 
     return accept(session, response, caller, key, {"enrich": wanted.model_dump(mode="json")}, make)
 

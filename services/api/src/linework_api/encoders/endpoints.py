@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from linework_api.auth import Caller, needs
+from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.state import WithResources, WithSession
 from linework_core import encoders
@@ -17,7 +17,7 @@ from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
 from linework_core.tables import Encoder, VectorIndex
 
-router = APIRouter(tags=["encoders"])
+router = APIRouter(tags=["encoders"], route_class=KeyFirst)
 Id = Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$")]
 Trainer = Annotated[Caller, Depends(needs("train"))]
 Searcher = Annotated[Caller, Depends(needs("search"))]
@@ -47,7 +47,7 @@ class NewEncoder(BaseModel):
 
     spec: str = Field(
         min_length=1, max_length=500, pattern=r"^[^\x00]+$",
-        description="'hog', 'lbp', 'ahdh', 'vishash', 'sift-fv', 'timm:<name>', "
+        description="'hog', 'lbp', 'ahdh', 'vishash', 'sift-fv', 'classic', 'timm:<name>', "
         "'open_clip:<name>/<pretrained>' or 'checkpoint:<folder>'",
     )  # fmt: skip
 

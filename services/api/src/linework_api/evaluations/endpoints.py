@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from linework_api.auth import Caller, needs
+from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.evaluations import service
 from linework_api.evaluations.schemas import Artefact, EvaluationView
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
@@ -17,7 +17,7 @@ from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
 from linework_core.tables import Job
 
-router = APIRouter(tags=["evaluations"])
+router = APIRouter(tags=["evaluations"], route_class=KeyFirst)
 Searcher = Annotated[Caller, Depends(needs("search"))]
 FILE = {"description": "The file.", "content": {"image/png": {}, "text/csv": {}}}
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from linework_api.auth import Caller, needs
+from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.ingest import sources
 from linework_api.ingest.uploads import PARTS, UploadReader
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
@@ -19,7 +19,7 @@ from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
 from linework_core.tables import Job
 
-router = APIRouter(tags=["ingest"])
+router = APIRouter(tags=["ingest"], route_class=KeyFirst)
 MAX_JSON = 64 * 2**10
 # the pattern is for readers of the schema: `resolve` says better what is wrong
 URI = {"pattern": r"^(file://(localhost)?/|s3://[^/?#\x00]+)[^?#\x00]*$"}

@@ -1,7 +1,6 @@
 """Routes of jobs."""
 
 import asyncio
-import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import PurePath
 from typing import Annotated, Literal
@@ -15,17 +14,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from linework_api import cursors
-from linework_api.auth import Caller, needs
+from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.state import Resources, WithResources, WithSession
 from linework_core import store
 from linework_core.db import transaction
-from linework_core.errors import NotFound, Unprocessable
+from linework_core.errors import NotFound
 from linework_core.http import problems
 from linework_core.jobs import service
 from linework_core.jobs.service import JobView, State
 
 log = structlog.get_logger()
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], route_class=KeyFirst)
 AnyCaller = Annotated[Caller, Depends(needs(None))]
 POLL_SECONDS = 0.5
 ArtefactName = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00/]+$")]
@@ -65,7 +64,7 @@ class JobPage(BaseModel):
 @router.get("/jobs", responses=problems(400, 401, 403, 422, 503))
 def list_jobs(wanted: Annotated[JobFilter, Query()], session: WithSession, caller: AnyCaller) -> JobPage:
     """Your jobs (an admin's: everyone's), the newest first."""
-    after = _position(wanted.cursor) if wanted.cursor else None
+    after = cursors.decode_place(wanted.cursor) if wanted.cursor else None
     found = service.page(
         session,
         owner=caller.sees_jobs_of,
@@ -78,15 +77,6 @@ def list_jobs(wanted: Annotated[JobFilter, Query()], session: WithSession, calle
     more = len(found) > len(shown)
     following = cursors.encode(shown[-1].created_at.isoformat(), shown[-1].id) if more else None
     return JobPage(jobs=[JobView.of(job) for job in shown], next=following)
-
-
-def _position(cursor: str) -> tuple[dt.datetime, UUID]:
-    created_at, job_id = cursors.decode(cursor, 2)
-    try:
-        # in UTC, since Postgres takes no offsets beyond 16 hours and Python does
-        return dt.datetime.fromisoformat(created_at).astimezone(dt.UTC), UUID(job_id)
-    except (ValueError, TypeError, AttributeError, OverflowError):
-        raise Unprocessable("This cursor is none that we gave.") from None
 
 
 @router.get("/jobs/{job_id}", responses=problems(400, 401, 403, 404, 422, 503))

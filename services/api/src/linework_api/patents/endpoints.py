@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
-from linework_api.auth import Caller, needs
+from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.patents import service
 from linework_api.patents.schemas import DrawingView, PatentView
@@ -14,7 +14,7 @@ from linework_core.imaging import LONG_SIDE
 from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
 
-router = APIRouter(tags=["patents"])
+router = APIRouter(tags=["patents"], route_class=KeyFirst)
 READ = problems(400, 401, 403, 404, 422, 503)
 Searcher = Annotated[Caller, Depends(needs("search"))]
 Id = Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$")]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
 
-from linework_api.auth import Caller, needs
+from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.patents import service as patents
 from linework_api.search import exports, records, repository, titles
@@ -21,6 +21,7 @@ from linework_api.search.schemas import (
     TitleOptions,
 )
 from linework_api.search.service import SearchService, decode
+from linework_api.spending import within_quota
 from linework_api.state import WithResources, WithSession
 from linework_core.db import transaction
 from linework_core.errors import TooLarge, UnreadableImage
@@ -29,8 +30,9 @@ from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
 from linework_core.tables import Job
 
-router = APIRouter(tags=["search"])
+router = APIRouter(tags=["search"], route_class=KeyFirst)
 Searcher = Annotated[Caller, Depends(needs("search"))]
+Searching = Annotated[Caller, Depends(needs("search", search=True))]  # counts as one of the day
 READ = problems(400, 401, 403, 404, 422, 503)
 FILE = {"schema": {"type": "string", "format": "binary"}}
 EXPORTED: dict[int | str, dict[str, Any]] = {
@@ -43,7 +45,7 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/search", responses=READ, response_model=SearchAnswer)
-def search_by_stored(query: Annotated[StoredQuery, Query()], resources: WithResources, caller: Searcher) -> Response:
+def search_by_stored(query: Annotated[StoredQuery, Query()], resources: WithResources, caller: Searching) -> Response:
     """Which drawings look like this drawing or patent, or are what these words say?"""
     with transaction(resources.engine) as session:
         return _written(SearchService(session, resources, caller=caller.name, cursor=query.cursor).by_stored(query))
@@ -54,7 +56,7 @@ def search_by_image(
     form: Annotated[ImageForm, Form()],
     options: Annotated[ImageOptions, Query()],
     resources: WithResources,
-    caller: Searcher,
+    caller: Searching,
 ) -> Response:
     """Which drawings look like these pictures? PNG, JPEG, TIFF, GIF, WebP or BMP."""
     limit = resources.settings.max_query_bytes
@@ -134,6 +136,7 @@ def title_clusters(
     def make() -> Job:
         _, subjects = titles.clustered(session, kept, wanted)
         params = titles.job_params(subjects, wanted.provider, resources.settings)
+        params = within_quota(session, caller, params, resources.settings)
         return jobs.create(session, "enrich", params, owner=caller.name)
 
     request = {"titles": str(search_id), **wanted.model_dump()}

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from linework_api.auth import Caller, needs
+from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.state import WithSession
 from linework_core.corpus import current_snapshot
@@ -13,7 +13,7 @@ from linework_core.jobs.service import JobView
 from linework_core.recipes import TrainingOrder
 from linework_core.tables import Job
 
-router = APIRouter(tags=["trainings"])
+router = APIRouter(tags=["trainings"], route_class=KeyFirst)
 
 
 @router.post("/train", status_code=202, responses=ACCEPTED)

@@ -1,0 +1,53 @@
+"""Calls between our own services: a token that all of them share, and nobody else has."""
+
+import hmac
+from ipaddress import ip_address
+
+from pydantic import SecretStr
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from linework_core.errors import Forbidden, Unauthorized
+from linework_core.http import problem_response
+
+OPEN = ("/health/", "/metrics")
+
+
+def header(token: SecretStr | None) -> dict[str, str]:
+    """The header of a call to another service of ours."""
+    return {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
+
+
+class InternalOnly:
+    """Lets in who sends the token, before the body is read; health and metrics are open.
+
+    Without a token it serves this machine only: Unix sockets and loopback, whatever the server listens on.
+    """
+
+    def __init__(self, app: ASGIApp, token: SecretStr | None) -> None:
+        self.app = app
+        self._expected = header(token).get("Authorization", "").encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(OPEN):
+            await self.app(scope, receive, send)
+            return
+        if self._expected:
+            sent = dict(scope["headers"]).get(b"authorization", b"")
+            if not hmac.compare_digest(sent, self._expected):
+                refusal = Unauthorized("Only services of Linework call here, with their token (INTERNAL_TOKEN).")
+                refusal.headers["WWW-Authenticate"] = "Bearer"
+                await problem_response(refusal)(scope, receive, send)
+                return
+        elif not is_here(scope["client"][0] if scope.get("client") else None):
+            refused = Forbidden("This service has no INTERNAL_TOKEN, so it serves its own machine only.")
+            await problem_response(refused)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def is_here(address: str | None) -> bool:
+    """False for a caller at another address, whatever address the server was told to listen on."""
+    try:
+        return address is None or ip_address(address).is_loopback
+    except ValueError:  # no address: a Unix socket, or a test
+        return True
