@@ -30,7 +30,6 @@ from tests.api.conftest import (
     Design,
     as_caller,
     draw,
-    eventually,
     load,
     look,
     problem_of,
@@ -38,6 +37,7 @@ from tests.api.conftest import (
     store_pictures,
     unit,
 )
+from tests.waiting import until
 
 Ask = Callable[..., dict[str, Any]]
 
@@ -318,7 +318,7 @@ def test_the_worker_runs_what_waits_and_ends_when_asked(session, encoder, client
     celery = [sys.executable, "-m", "celery", "-A", "linework_trainer.worker", "worker", "-Q", "evaluate", "-P", "solo"]
     worker = subprocess.Popen(celery, env=dict(os.environ))
     try:
-        eventually(lambda: look(session, UUID(asked["id"])).state == "succeeded", seconds=60)
+        until(lambda: look(session, UUID(asked["id"])).state == "succeeded", seconds=60)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(20) == 0
     finally:
