@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -130,13 +130,8 @@ def _writing(url: str, encoder: Encoder, whole: Corpus, times: Times, pause: flo
                 times.seen[snapshot] = time.perf_counter()
                 row, start = row + BATCH, start + BATCH
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
+    with _meanwhile(write, ended):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _add(connection: psycopg.Connection, encoder: Encoder, more: Corpus, start: int, row: int) -> int:
@@ -148,6 +143,18 @@ def _add(connection: psycopg.Connection, encoder: Encoder, more: Corpus, start: 
         rows = (postgres.row_of(encoder, more, at, row + n, found[0]) for n, at in enumerate(places, start=1))
         postgres.write(connection, encoder, rows)
     return int(found[0])
+
+
+@contextmanager
+def _meanwhile(work: Callable[[], None], ended: threading.Event) -> Iterator[None]:
+    """Runs `work` in a thread until the context ends; `ended` tells it."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager
@@ -165,10 +172,5 @@ def _listening(copy: str, times: Times) -> Iterator[None]:
                 known = snapshot
                 time.sleep(0.001)
 
-    thread = threading.Thread(target=listen)
-    thread.start()
-    try:
+    with _meanwhile(listen, ended):
         yield
-    finally:
-        ended.set()
-        thread.join()

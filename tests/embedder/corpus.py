@@ -1,7 +1,8 @@
 """A corpus for the bulk worker: patents whose drawings are pictures of one grey."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import numpy as np
@@ -76,9 +77,15 @@ def make_active(session: Session, spec: str) -> Encoder:
 
 def start(engine: Engine, embedder: BulkEmbedder, encoder: Encoder) -> Job:
     """Run the encoder's embed job here, and return how it ended."""
+    return start_at_once(engine, [embedder], encoder)
+
+
+def start_at_once(engine: Engine, embedders: Sequence[BulkEmbedder], encoder: Encoder) -> Job:
+    """The same, by several that do not know of one another."""
     with Session(engine) as session, session.begin():
         job_id = service.ensure_embed_job(session, encoder).id
-    runner.run_job(job_id, embedder, engine=engine)
+    with ThreadPoolExecutor(len(embedders)) as threads:
+        list(threads.map(lambda embedder: runner.run_job(job_id, embedder, engine=engine), embedders))
     return read(engine, job_id)
 
 

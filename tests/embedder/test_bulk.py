@@ -19,7 +19,7 @@ from linework_embedder.bulk import BulkEmbedder
 from linework_embedder.served import open_derivative
 from linework_vision import load
 from tests.embedder.conftest import mean_grey
-from tests.embedder.corpus import add_patent, counts, failures, make_active, put, read, start, vectors
+from tests.embedder.corpus import add_patent, counts, failures, make_active, put, read, start, start_at_once, vectors
 
 
 def test_every_open_drawing_gets_its_vector(session, engine, objects, embedder, encoder, scripted):
@@ -261,19 +261,8 @@ def test_two_workers_at_once_write_nothing_twice(session, engine, objects, setti
     """As when a worker was thought dead: one of the two has lost its lease and can commit nothing."""
     add_patent(session, objects, "USD0000001", range(28))
     session.commit()
-    with Session(engine) as other, other.begin():
-        job_id = service.ensure_embed_job(other, encoder).id
-    workers = [
-        threading.Thread(
-            target=runner.run_job, args=(job_id, BulkEmbedder(settings, objects)), kwargs={"engine": engine}
-        )
-        for _ in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert counts(read(engine, job_id)) == (28, 28, 0, 0)
+    workers = [BulkEmbedder(settings, objects) for _ in range(2)]
+    assert counts(start_at_once(engine, workers, encoder)) == (28, 28, 0, 0)
     assert len(vectors(session, encoder)) == 28
 
 

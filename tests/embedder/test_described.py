@@ -1,7 +1,5 @@
 """Vectors of descriptions: computed as a difference by the embed job, one a drawing, whatever happens meanwhile."""
 
-import threading
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from linework_core import encoders
 from linework_core.corpus import close_patent, current_snapshot, next_snapshot
-from linework_core.jobs import runner, service
 from linework_core.jobs.reconcile import plan_embedding
 from linework_core.tables import (
     Description,
@@ -28,7 +25,7 @@ from linework_embedder.bulk import BulkEmbedder
 from linework_vision import load
 from tests import descriptions
 from tests.embedder.conftest import mean_grey
-from tests.embedder.corpus import add_patent, counts, read, start
+from tests.embedder.corpus import add_patent, counts, start, start_at_once
 
 
 @pytest.fixture
@@ -253,17 +250,6 @@ def test_a_worker_that_dies_between_pages_loses_nothing_and_repeats_nothing(
 def test_two_workers_at_once_write_nothing_twice(session, engine, objects, settings, encoder, scripted, patent):
     for number in (1, 2, 3):
         describe(session, number, f"number {number}")
-    with Session(engine) as other, other.begin():
-        job_id = service.ensure_embed_job(other, encoder).id
-    workers = [
-        threading.Thread(
-            target=runner.run_job, args=(job_id, BulkEmbedder(settings, objects)), kwargs={"engine": engine}
-        )
-        for _ in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert counts(read(engine, job_id)) == (3, 3, 0, 0)
+    workers = [BulkEmbedder(settings, objects) for _ in range(2)]
+    assert counts(start_at_once(engine, workers, encoder)) == (3, 3, 0, 0)
     assert len(all_vectors(session)) == 3

@@ -25,6 +25,7 @@ from tests.configured import configured
 from tests.trainer.cluster import FakeCluster, template
 from tests.trainer.corpus import add_designs
 from tests.trainer.test_train_job import look, order_of, run
+from tests.waiting import until
 
 
 class Quiet:
@@ -100,10 +101,7 @@ def test_a_training_that_is_cancelled_takes_its_pods_with_it(
     job_id = order_of(session, add_designs(session, objects, 8))
     worker = threading.Thread(target=lambda: run(job_id, settings, engine))
     worker.start()
-    deadline = time.monotonic() + 60
-    while not cluster.jobs:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: cluster.jobs)
     service.cancel(session, look(session, job_id), owner=None)
     session.commit()
     worker.join(timeout=30)

@@ -88,12 +88,12 @@ def labelled(drawing: Image.Image, dice: np.random.Generator) -> Image.Image:
     label = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2), WHITE)
     ImageDraw.Draw(label).text((1 - left, 1 - top), text, fill=0, font=font)
     if dice.random() < 0.2:
-        turned = labelled_below(drawing.rotate(90, expand=True), label, dice)
+        turned = _with_label_along(drawing.rotate(90, expand=True), label, dice)
         return turned.rotate(-90, expand=True)
-    return labelled_below(drawing, label, dice)
+    return _with_label_along(drawing, label, dice)
 
 
-def labelled_below(drawing: Image.Image, label: Image.Image, dice: np.random.Generator) -> Image.Image:
+def _with_label_along(drawing: Image.Image, label: Image.Image, dice: np.random.Generator) -> Image.Image:
     """The label under the drawing (or, as often as not with numbers of Hague designs, over it), anywhere along it."""
     gap = round(dice.uniform(0.02, 0.15) * drawing.height)
     width = max(drawing.width, label.width)
