@@ -2,12 +2,14 @@
 
 import multiprocessing
 import resource
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
+from PIL import Image
 
 from linework_core import imaging
 from linework_core.errors import UnreadableImage
@@ -15,6 +17,7 @@ from linework_core.settings import get_settings
 
 T = TypeVar("T")
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 as fractions of width and height
+Cut = tuple[tuple[int, int, int, int], int]  # left, top, width, height in pixels, and degrees clockwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +46,19 @@ class Decoder:
 
     def submit(self, data: bytes, *, page: int = 1, crop: Box | None = None) -> "Future[Decoded]":
         """Begin to decode a page, or the part of it within `crop` (fractions); `result_of` waits for it."""
-        return self.pool.schedule(decode, args=(data, page, crop), timeout=self.seconds)
+        return self.run(decode, data, page, crop)
 
     def decode(self, data: bytes, *, page: int = 1, crop: Box | None = None) -> Decoded:
         """Raises UnreadableImage, also for a picture that takes too long or too much memory."""
         return result_of(self.submit(data, page=page, crop=crop))
 
-    def thumbnail(self, data: bytes, long_side: int) -> bytes:
-        """PNG bytes of a greyscale picture with the given long side. Raises UnreadableImage."""
-        return result_of(self.pool.schedule(thumbnail, args=(data, long_side), timeout=self.seconds))
+    def run(self, function: Callable[..., T], *args: object) -> "Future[T]":
+        """Begin a function of strangers' bytes in a child; it must be one that a module has by name."""
+        return self.pool.schedule(function, args=args, timeout=self.seconds)
+
+    def thumbnail(self, data: bytes, long_side: int, cut: Cut | None = None) -> bytes:
+        """PNG bytes of a greyscale picture with the given long side, or of a part of it. Raises UnreadableImage."""
+        return result_of(self.run(thumbnail, data, long_side, cut))
 
     def close(self) -> None:
         self.pool.stop()  # type: ignore[no-untyped-call]
@@ -73,15 +80,20 @@ def decode(data: bytes, page: int = 1, crop: Box | None = None) -> Decoded:
     image = imaging.open_image(data, page)
     if crop is not None:
         image = imaging.crop(image, crop)
-    original_size = image.size
+    return derived(image)
+
+
+def derived(image: Image.Image) -> Decoded:
+    """Runs in the child: the derivative of a picture. Raises UnreadableImage."""
     derivative = imaging.to_derivative(image)
     digest = imaging.derivative_hash(derivative)
-    return Decoded(imaging.encode_png(derivative), digest, original_size, derivative.size)
+    return Decoded(imaging.encode_png(derivative), digest, image.size, derivative.size)
 
 
-def thumbnail(data: bytes, long_side: int) -> bytes:
+def thumbnail(data: bytes, long_side: int, cut: Cut | None = None) -> bytes:
     """Runs in the child: a picture as people are shown it, at most `long_side` pixels long."""
-    return imaging.encode_png(imaging.to_picture(imaging.open_image(data), long_side))
+    image = imaging.open_image(data)
+    return imaging.encode_png(imaging.to_picture(imaging.upright(image, *cut) if cut else image, long_side))
 
 
 def _limit(memory: int) -> None:

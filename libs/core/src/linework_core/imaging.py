@@ -55,13 +55,23 @@ def crop(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Im
         raise UnreadableImage(f"The image is damaged: {error}") from error
 
 
+def upright(image: Image.Image, box: tuple[int, int, int, int], turned: int) -> Image.Image:
+    """The part of a picture within a box (left, top, width, height in pixels), turned clockwise by 0, 90, 180 or 270
+    degrees.
+    """
+    left, top, width, height = box
+    turns = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
+    part = image.crop((left, top, left + width, top + height))
+    return part.transpose(turns[turned]) if turned else part
+
+
 def to_derivative(image: Image.Image) -> Image.Image:
     """Greyscale 'L' picture on white, long side at most 512 px. Raises UnreadableImage if decoding fails.
 
     It is reduced by floor(long/512) with a box filter before the resize: a bilevel sheet of 300 dpi turns
     into smooth greys at no cost, and the Lanczos resize then works on few pixels.
     """
-    grey = _greyscale_on_white(image)
+    grey = greyscale(image)
     factor = max(grey.size) // LONG_SIDE
     if factor > 1:
         grey = grey.reduce(factor)
@@ -69,16 +79,16 @@ def to_derivative(image: Image.Image) -> Image.Image:
     if long_side > LONG_SIDE:
         size = tuple(max(1, round(side * LONG_SIDE / long_side)) for side in grey.size)
         grey = grey.resize((size[0], size[1]), Image.Resampling.LANCZOS)
-    return ImageOps.invert(grey) if _is_inverted(grey) else grey
+    return dark_on_white(grey)
 
 
 def to_picture(image: Image.Image, long_side: int) -> Image.Image:
     """The picture as people are shown it: dark lines on white as in its derivative, at most `long_side` pixels
     long and never enlarged. Raises UnreadableImage if decoding fails.
     """
-    grey = _greyscale_on_white(image)
+    grey = greyscale(image)
     grey.thumbnail((long_side, long_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return ImageOps.invert(grey) if _is_inverted(grey) else grey
+    return dark_on_white(grey)
 
 
 def derivative_of(data: bytes) -> bytes:
@@ -100,7 +110,8 @@ def derivative_hash(derivative: Image.Image) -> str:
     return digest.hexdigest()
 
 
-def _greyscale_on_white(image: Image.Image) -> Image.Image:
+def greyscale(image: Image.Image) -> Image.Image:
+    """The whole picture in greys (mode 'L'), transparency on white. Raises UnreadableImage if decoding fails."""
     try:
         image = ImageOps.exif_transpose(image)
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -123,8 +134,8 @@ def _stretched(image: Image.Image) -> Image.Image:
     return Image.fromarray(scaled.round().astype(np.uint8))
 
 
-def _is_inverted(grey: Image.Image) -> bool:
-    """White lines on black: both the rim and most of the picture are dark."""
+def dark_on_white(grey: Image.Image) -> Image.Image:
+    """White lines on black, where both the rim and most of the picture are dark, turn into black lines on white."""
     pixels = np.asarray(grey)
     rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    return bool(np.median(rim) < 128 and pixels.mean() < 128)
+    return ImageOps.invert(grey) if np.median(rim) < 128 and pixels.mean() < 128 else grey
