@@ -30,6 +30,9 @@ ID = "1d5f0fc9-27f5-4ffd-8b24-4e8a9e9ad4c6"
 CALLS = [
     ("GET", "/search?drawing=a", "search"),
     ("POST", "/search", "search"),
+    ("POST", "/search/batch", "search"),
+    ("GET", f"/search/batch/{ID}", "search"),
+    ("GET", f"/search/batch/{ID}/export", "search"),
     ("GET", f"/searches/{ID}", "search"),
     ("POST", f"/searches/{ID}/replay", "search"),
     ("GET", f"/searches/{ID}/export", "search"),

@@ -138,7 +138,7 @@ def test_nobody_may_talk_who_is_not_named(overlay: str) -> None:
             assert rule.get("from") or rule.get("to"), name_of(policy)
     (embedder,) = find(overlay, "NetworkPolicy", "embedder")["spec"]["ingress"]
     callers = [one["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for one in embedder["from"]]
-    assert callers == ["api"]
+    assert callers == ["api", "ingest"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

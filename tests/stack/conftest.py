@@ -51,7 +51,9 @@ class Stack:
                 *python, "uvicorn", "--factory", "linework_embedder.app:create_app",
                 "--uds", f"{self.folder}/embedder.sock",
             ],
-            "ingest": [*celery, "linework_api.worker", *worker, "ingest", "-P", "threads", "-c", "2", "-n", "i@t"],
+            "ingest": [
+                *celery, "linework_api.worker", *worker, "ingest,search", "-P", "threads", "-c", "2", "-n", "i@t",
+            ],
             "embed": [*celery, "linework_embedder.worker", *worker, "embed", "-P", "solo", "-n", "e@t"],
             "enrich": [*celery, "linework_enricher.worker", *worker, "enrich", "-P", "solo", "-n", "n@t"],
             "trainer": [*celery, "linework_trainer.worker", *worker, "evaluate,train", "-P", "solo", "-n", "t@t"],

@@ -99,7 +99,8 @@ class Plan:
             Program(
                 "ingest",
                 _celery(
-                    "linework_api.worker", "worker", "-Q", "ingest", "-P", "threads", "-c", "2", "-n", "ingest@local"
+                    *("linework_api.worker", "worker", "-Q", "ingest,search", "-P", "threads", "-c", "2"),
+                    *("-n", "ingest@local"),
                 ),
                 environment=one_thread,
             ),

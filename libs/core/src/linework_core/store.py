@@ -1,13 +1,17 @@
 """The object store: originals and derivatives under the hash of their content."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
 import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from linework_core.errors import NotFound
+from linework_core.errors import NotFound, Unavailable
+
+FAILURES = (obstore.exceptions.BaseError, OSError)  # what a store raises
 
 
 def open_store(url: str) -> ObjectStore:
@@ -48,12 +52,20 @@ def artefact_key(sha256: str) -> str:
     return f"artefacts/{sha256[:2]}/{sha256}"
 
 
-def put_once(store: ObjectStore, key: str, data: bytes) -> None:
-    """Write an object whose key tells its content. A second writer changes nothing."""
+@contextmanager
+def writing(key: str) -> Iterator[None]:
+    """Says in a sentence why a store does not take an object: it is full, read-only, away. Raises Unavailable."""
     try:
+        yield
+    except FAILURES as error:
+        reason = str(error).splitlines()[0]  # what follows is for those who wrote the store
+        raise Unavailable(f"The object store does not take {key}. {reason}", retry_after=30) from error
+
+
+def put_once(store: ObjectStore, key: str, data: bytes) -> None:
+    """Write an object whose key tells its content. A second writer changes nothing. Raises Unavailable."""
+    with writing(key), suppress(obstore.exceptions.AlreadyExistsError):
         obstore.put(store, key, data, mode="create")
-    except obstore.exceptions.AlreadyExistsError:
-        return
 
 
 def get(store: ObjectStore, key: str) -> bytes:
@@ -69,8 +81,9 @@ def is_local(store: ObjectStore) -> bool:
 
 
 def put(store: ObjectStore, key: str, data: bytes) -> None:
-    """Write an object, in place of what is there. A reader sees the old one or the new one."""
-    obstore.put(store, key, data)
+    """Write an object, in place of what is there. A reader sees the old one or the new one. Raises Unavailable."""
+    with writing(key):
+        obstore.put(store, key, data)
 
 
 def delete(store: ObjectStore, key: str) -> None:

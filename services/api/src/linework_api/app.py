@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from linework_api import auth, health
 from linework_api.audit.endpoints import router as audit
 from linework_api.audit.trail import AuditTrail
+from linework_api.batches.endpoints import router as batches
 from linework_api.corpus.endpoints import router as corpus
 from linework_api.descriptions.endpoints import router as descriptions
 from linework_api.embedder_client import EmbedderClient
@@ -55,10 +56,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.add_middleware(AuditTrail)
-    uploads = {"/search": 7 * settings.max_query_bytes, "/ingest": 2 * settings.max_upload_bytes}
+    uploads = {
+        "/search": 7 * settings.max_query_bytes,
+        "/search/batch": settings.max_upload_bytes,
+        "/ingest": 2 * settings.max_upload_bytes,
+    }
     http.install(app, max_body={path: limit + http.MAX_BODY for path, limit in uploads.items()})
     for router in (
-        search, ingest, jobs, patents, descriptions, corpus, encoders, evaluations, trainings, keys, audit,
+        search, batches, ingest, jobs, patents, descriptions, corpus, encoders, evaluations, trainings, keys, audit,
         health.router,
     ):  # fmt: skip
         app.include_router(router)

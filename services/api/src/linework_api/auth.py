@@ -33,6 +33,7 @@ class Caller:
     scopes: frozenset[Scope]
     key_id: UUID | None = None  # None where no key is asked for
     llm_usd_per_month: Decimal | None = None
+    searches_per_day: int | None = None
 
     @property
     def sees_jobs_of(self) -> str | None:
@@ -90,10 +91,11 @@ class Needs:
         key = await resources.keys.find(credentials.credentials)
         structlog.contextvars.bind_contextvars(caller=key.name)
         await resources.rates.take(key)
-        caller = Caller(key.name, frozenset(key.scopes), key.id, key.llm_usd_per_month)  # type: ignore[arg-type]
+        scopes: frozenset[Scope] = frozenset(key.scopes)  # type: ignore[arg-type]
+        caller = Caller(key.name, scopes, key.id, key.llm_usd_per_month, key.searches_per_day)
         if self.search:
             self._check(caller)  # a search that is not allowed is none
-            await resources.rates.take_search(key)
+            await resources.rates.take_searches(caller.name, caller.searches_per_day)
         return caller
 
 

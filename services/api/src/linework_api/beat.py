@@ -9,28 +9,43 @@ import signal
 import threading
 
 import structlog
-from sqlalchemy import delete, func
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from linework_core import alive, logs
 from linework_core.db import transaction
 from linework_core.jobs.reconcile import reconcile
 from linework_core.settings import Settings, get_settings
-from linework_core.tables import AuditEntry, IdempotencyKey, Search
+from linework_core.tables import AuditEntry, BatchQuery, IdempotencyKey, Job, Search
 
 log = structlog.get_logger()
+UNRECORDED_FOR = dt.timedelta(days=1)  # the hits of a batch that asked for no records
 
 
 def forget(settings: Settings) -> None:
     """Delete searches, audit entries and idempotency keys whose time of retention is over; 0 days keep all."""
     for time, days in (
         (Search.created_at, settings.search_retention_days),
+        (BatchQuery.searched_at, settings.search_retention_days),
         (AuditEntry.at, settings.audit_retention_days),
         (IdempotencyKey.created_at, settings.idempotency_days),
     ):
         if days:
             with transaction() as session:
                 session.execute(delete(time.class_).where(time < func.now() - dt.timedelta(days=days)))
+    with transaction() as session:
+        _forget_unrecorded(session)
+
+
+def _forget_unrecorded(session: Session) -> None:
+    """Delete the queries of batches with `record=false`, and what was found, once there was a day to fetch it."""
+    unrecorded = Job.params["options"]["record"].astext == "false"
+    over = Job.finished_at < func.now() - UNRECORDED_FOR
+    batches = select(Job.id).where(Job.kind == "search", unrecorded, over)
+    of_them = BatchQuery.job_id.in_(batches)
+    session.execute(delete(Search).where(Search.id.in_(select(BatchQuery.search_id).where(of_them))))
+    session.execute(delete(BatchQuery).where(of_them))
 
 
 def main() -> None:

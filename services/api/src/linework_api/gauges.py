@@ -18,7 +18,7 @@ from linework_core.jobs.service import UNDONE
 from linework_core.tables import Drawing, Encoder, Job, VectorIndex
 
 log = structlog.get_logger()
-KINDS = ("ingest", "embed", "enrich", "train", "evaluate")
+KINDS = ("ingest", "search", "embed", "enrich", "train", "evaluate")
 ENDED = ("succeeded", "failed", "cancelled")
 BELIEVED_S = 20.0  # /metrics is open to all: Postgres is asked no more often than this
 

@@ -63,15 +63,16 @@ class Rates:
         seconds = 1 if stats is None else max(1, math.ceil(stats.reset_time - time.time()))
         raise TooManyRequests(f"This caller may send {allowed:,} requests a minute.", retry_after=seconds)
 
-    async def take_search(self, key: ApiKey) -> None:
-        """Count a search of today. Raises QuotaExceeded."""
-        allowed = key.searches_per_day
-        if allowed is None:
+    async def take_searches(self, caller: str, allowed: int | None, number: int = 1) -> None:
+        """Count searches of today. Raises QuotaExceeded; a batch that is refused takes nothing."""
+        if allowed is None or number == 0:
             return
         now = dt.datetime.now(dt.UTC)
-        day = now.date().isoformat()
-        if allowed and await self._asked(self._fixed.hit(RateLimitItemPerDay(allowed), key.name, day), True):
-            return
+        item, day = RateLimitItemPerDay(max(allowed, 1)), now.date().isoformat()
+        if number <= allowed:
+            left = number == 1 or await self._asked(self._fixed.test(item, caller, day, cost=number), True)
+            if left and await self._asked(self._fixed.hit(item, caller, day, cost=number), True):
+                return
         LIMITED.labels("searches").inc()
         midnight = dt.datetime.combine(now.date() + dt.timedelta(days=1), dt.time(), dt.UTC)
         seconds = math.ceil((midnight - now).total_seconds())

@@ -19,18 +19,24 @@ from linework_core.tables import Encoder
 
 
 @dataclass(frozen=True, slots=True)
-class Resources:
-    """The connections of one gateway process."""
+class SearchResources:
+    """What a process needs to search: a gateway, or a worker with a batch."""
 
     settings: Settings
     engine: Engine
-    prober: Engine  # readiness opens connections of its own: one from the pool may hang with the server
     store: ObjectStore
     decoder: Decoder
     embedder: EmbedderClient
+    encoders: dict[int, Encoder] = field(default_factory=dict, kw_only=True)  # rows that never change, by number
+
+
+@dataclass(frozen=True, slots=True)
+class Resources(SearchResources):
+    """The connections of one gateway process."""
+
+    prober: Engine  # readiness opens connections of its own: one from the pool may hang with the server
     keys: KnownKeys
     rates: Rates
-    encoders: dict[int, Encoder] = field(default_factory=dict)  # rows that never change, by number
 
 
 async def resources(request: Request) -> Resources:

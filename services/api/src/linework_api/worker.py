@@ -1,12 +1,20 @@
-"""The ingest worker: `celery -A linework_api.worker worker -Q ingest -P threads -c 2`."""
+"""The worker for ingest and for batches of searches.
+
+`celery -A linework_api.worker worker -Q ingest,search -P threads -c 2`
+"""
 
 from functools import cache
 from uuid import UUID
 
 from celery.signals import worker_shutting_down
 
+from linework_api.batches.runner import BatchSearch
+from linework_api.embedder_client import EmbedderClient
 from linework_api.ingest.runner import Ingest, withdraw
+from linework_api.state import SearchResources
+from linework_core import nearest
 from linework_core.bounded import Decoder
+from linework_core.db import make_engine
 from linework_core.jobs import runner
 from linework_core.jobs.runner import Run
 from linework_core.queues import make_celery
@@ -22,6 +30,16 @@ def decoder() -> Decoder:
     return Decoder()
 
 
+@cache
+def searching() -> SearchResources:
+    """What batches need, made with the first: connections that are good at searching, and the embedder."""
+    settings = get_settings()
+    engine = make_engine(settings.database_url, pool_size=settings.pool_size)
+    nearest.tune(engine)
+    embedder = EmbedderClient(settings.embedder_url, token=settings.own_secret("internal_token"))
+    return SearchResources(settings, engine, get_store(), decoder(), embedder)
+
+
 @app.task(name="linework.ingest.run")
 def run(job_id: str) -> None:
     """Run an ingest job, if it waits for a worker."""
@@ -32,6 +50,16 @@ def _ingest(run: Run) -> dict[str, object]:
     if "withdraw" in run.params:
         return withdraw(run)
     return Ingest(run, get_settings(), get_store(), decoder())()
+
+
+@app.task(name="linework.search.run")
+def search(job_id: str) -> None:
+    """Run a batch search, if it waits for a worker."""
+    runner.run_job(UUID(job_id), _search, engine=searching().engine)
+
+
+def _search(run: Run) -> dict[str, object]:
+    return BatchSearch(run, searching())()
 
 
 @worker_shutting_down.connect

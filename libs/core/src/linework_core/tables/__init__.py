@@ -19,12 +19,13 @@ from linework_core.tables.descriptions import (
 from linework_core.tables.encoders import Embedding, EmbedFailure, Encoder, VectorIndex
 from linework_core.tables.evaluations import Evaluation
 from linework_core.tables.jobs import IdempotencyKey, Job
-from linework_core.tables.searches import Search, Unrecorded
+from linework_core.tables.searches import BatchQuery, Search, Unrecorded
 
 __all__ = [
     "ApiKey",
     "AuditEntry",
     "Base",
+    "BatchQuery",
     "Citation",
     "ClusterTitle",
     "Corpus",

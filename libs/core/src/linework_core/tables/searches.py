@@ -1,10 +1,10 @@
-"""Searches. The gateway writes them."""
+"""Searches. The gateway writes them, and its worker those of a batch."""
 
 import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, func
+from sqlalchemy import BigInteger, ForeignKey, Index, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -40,3 +40,20 @@ class Unrecorded(Base):
     day: Mapped[dt.date] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(primary_key=True)
     searches: Mapped[int]
+
+
+class BatchQuery(Base):
+    """One query of a batch search. Who has one that was not searched yet has work to do."""
+
+    __tablename__ = "batch_queries"
+    __table_args__ = (
+        Index("batch_queries_waiting", "job_id", "ordinal", postgresql_where=text("searched_at IS NULL")),
+    )
+    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    ordinal: Mapped[int] = mapped_column(primary_key=True)  # from 1
+    query: Mapped[str]  # a patent's id, or a picture's name in its archive
+    searched_at: Mapped[dt.datetime | None] = mapped_column(index=True)
+    # what came of it: a search, or a reason why there is none
+    search_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("searches.id", ondelete="CASCADE"), index=True)
+    reason: Mapped[str | None]
+    detail: Mapped[str | None]

@@ -56,7 +56,7 @@ def _matters(scope: Scope, status: int) -> bool:
         return False
     route = _route(scope)
     if scope["method"] in READS:
-        return route.startswith("/searches/")
+        return route.startswith(("/searches/", "/search/batch/"))
     return route != "/search"
 
 

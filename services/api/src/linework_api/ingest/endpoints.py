@@ -1,19 +1,21 @@
 """Route of ingest."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
+from linework_api import bodies
 from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.ingest import sources
 from linework_api.ingest.uploads import PARTS, UploadReader
-from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
+from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept_now, accept_upload
 from linework_api.state import Resources, WithResources
-from linework_core.db import transaction
-from linework_core.errors import TooLarge, Unprocessable, UnsupportedMediaType
+from linework_core.errors import UnsupportedMediaType
 from linework_core.http import problems
 from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
@@ -35,25 +37,12 @@ class IngestRequest(BaseModel):
     images: Uri | None = Field(None, description="Where a JSON's images are: tar or folder.")
 
 
-BODY = {
-    "required": True,
-    "content": {
-        "application/json": {"schema": IngestRequest.model_json_schema()},
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "additionalProperties": False,
-                "properties": {
-                    part: {"type": "string", "contentMediaType": "application/octet-stream"} for part in PARTS
-                },
-            }
-        },
-    },
-}
-
-
-@router.post("/ingest", status_code=202, responses=ACCEPTED | problems(404), openapi_extra={"requestBody": BODY})
+@router.post(
+    "/ingest",
+    status_code=202,
+    responses=ACCEPTED | problems(404),
+    openapi_extra=bodies.described(IngestRequest, *PARTS),
+)
 async def ingest(
     request: Request,
     response: Response,
@@ -62,59 +51,29 @@ async def ingest(
     key: IdempotencyHeader = None,
 ) -> JobView:
     """Take in patents: a weekly tar, a package (ZIP), or DeepPatent2 JSON, uploaded or by URI."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = bodies.media_type(request)
     if media_type == "application/json":
         params = await _named(request, resources)
-        job, _ = await run_in_threadpool(_accept, resources, response, caller, key, params, params)
-        return job
+        make = partial(_job, params, caller)
+        told = {"ingest": params}
+        return (await run_in_threadpool(accept_now, resources, response, caller, key, told, make))[0]
     if media_type != "multipart/form-data":
         raise UnsupportedMediaType("Send multipart/form-data with 'file', or application/json with 'uri'.")
     reader = UploadReader(resources.store, resources.settings.max_upload_bytes)
     uploads = await reader.read(request)
-    params = {"uploads": {field: asdict(upload) for field, upload in uploads.items()}}
-    asked = {field: [upload.name, upload.sha256] for field, upload in uploads.items()}
-    made = False
-    try:
-        job, made = await run_in_threadpool(_accept, resources, response, caller, key, asked, params)
-    finally:
-        if not made:  # the request failed, or came again and has its job and its upload already
-            await run_in_threadpool(reader.discard)
-    return job
+    make = partial(_job, {"uploads": {field: asdict(upload) for field, upload in uploads.items()}}, caller)
+    told = {"ingest": {field: [upload.name, upload.sha256] for field, upload in uploads.items()}}
+    return await accept_upload(reader, resources, response, caller, key, told, make)
+
+
+def _job(params: dict[str, Any], caller: Caller, session: Session) -> Job:
+    return jobs.create(session, "ingest", params, owner=caller.name)
 
 
 async def _named(request: Request, resources: Resources) -> dict[str, Any]:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_JSON:
-            raise TooLarge(f"The JSON body may have {MAX_JSON:,} bytes.")
-    try:
-        wanted = IngestRequest.model_validate_json(body)
-    except ValidationError as error:
-        faults = [{"where": ".".join(map(str, f["loc"])) or "body", "what": f["msg"]} for f in error.errors()]
-        detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults)
-        raise Unprocessable(detail, errors=faults) from None
+    wanted = await bodies.read_json(request, IngestRequest, MAX_JSON)
     roots = resources.settings.ingest_roots
     for uri in (wanted.uri, wanted.images):
         if uri is not None:
             await run_in_threadpool(sources.resolve, uri, roots)
     return wanted.model_dump(exclude_none=True)
-
-
-def _accept(
-    resources: Resources,
-    response: Response,
-    caller: Caller,
-    key: str | None,
-    asked: Any,
-    params: dict[str, Any],
-) -> tuple[JobView, bool]:
-    """The job, and whether it was made now."""
-    with transaction(resources.engine) as session:
-        made = []
-
-        def make() -> Job:
-            made.append(jobs.create(session, "ingest", params, owner=caller.name))
-            return made[0]
-
-        return accept(session, response, caller, key, {"ingest": asked}, make), bool(made)

@@ -2,16 +2,22 @@
 
 import hashlib
 import uuid
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import obstore
+import structlog
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 from obstore.store import ObjectStore
 
+from linework_core import store
 from linework_core.errors import BadRequest, TooLarge, Unprocessable
+
+log = structlog.get_logger()
 
 PARTS = ("file", "images")
 
@@ -28,14 +34,15 @@ class Upload:
 class UploadReader:
     """Reads one multipart request; `uploads` holds what has arrived whole."""
 
-    def __init__(self, store: ObjectStore, limit: int) -> None:
-        self.store = store
+    def __init__(self, objects: ObjectStore, limit: int, parts: Sequence[str] = PARTS) -> None:
+        self.objects = objects
         self.limit = limit
+        self.parts = parts
         self.uploads: dict[str, Upload] = {}
         self._keys: list[str] = []  # of all objects begun
 
     async def read(self, request: Request) -> dict[str, Upload]:
-        """The parts 'file' and 'images'. Raises BadRequest, Unprocessable or TooLarge; keeps nothing then."""
+        """The parts, 'file' at least. Raises BadRequest, Unprocessable, TooLarge or Unavailable; keeps nothing then."""
         try:
             await self._read(request)
             if "file" not in self.uploads:
@@ -60,7 +67,8 @@ class UploadReader:
             raise BadRequest(f"The multipart request is malformed: {error}") from None
         finally:
             if part is not None:
-                await part.writer.close()
+                with suppress(*store.FAILURES):  # it is closed, or its store has just failed
+                    await part.writer.close()
 
     async def _take(self, part: "_Part | None", event: MultipartSegment | bytearray | None) -> "_Part | None":
         if isinstance(event, MultipartSegment):
@@ -68,32 +76,35 @@ class UploadReader:
         if part is None:
             return None
         if event is None:
-            await part.writer.close()
+            with store.writing("the upload"):
+                await part.writer.close()
             self.uploads[part.field] = part.finished()
             return None
         part.size += len(event)
         if part.size > self.limit:
             raise TooLarge(f"An upload may have {self.limit:,} bytes; larger files are ingested by their URI.")
         part.digest.update(event)
-        await part.writer.write(bytes(event))
+        with store.writing("the upload"):
+            await part.writer.write(bytes(event))
         return part
 
     def _open(self, segment: MultipartSegment) -> "_Part":
-        if segment.name not in PARTS or not segment.filename:
-            raise Unprocessable("The form may have the files 'file' and 'images', and nothing else.")
+        if segment.name not in self.parts or not segment.filename:
+            names = " and ".join(f"'{part}'" for part in self.parts)
+            raise Unprocessable(f"The form may have the files {names}, and nothing else.")
         if segment.name in self.uploads:
             raise Unprocessable(f"The form has two parts named '{segment.name}'.")
         key = f"uploads/{uuid.uuid4().hex}"
         self._keys.append(key)
-        return _Part(segment.name, segment.filename, key, obstore.open_writer_async(self.store, key))
+        return _Part(segment.name, segment.filename, key, obstore.open_writer_async(self.objects, key))
 
     def discard(self) -> None:
         """Delete what was stored; the request failed, or was one that came before."""
         for key in self._keys:
             try:
-                obstore.delete(self.store, key)
-            except FileNotFoundError:
-                continue
+                store.delete(self.objects, key)
+            except store.FAILURES as error:
+                log.warning("upload_not_deleted", key=key, error=str(error).splitlines()[0])
 
 
 @dataclass(slots=True)

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Header, Response
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from linework_api.auth import Caller
+from linework_api.ingest.uploads import UploadReader
+from linework_api.state import Resources
+from linework_core.db import transaction
 from linework_core.errors import Conflict
 from linework_core.http import problems
 from linework_core.jobs.service import JobView
@@ -49,6 +53,36 @@ def accept(
     job = make() if key is None else _once(session, caller, key, request, make)
     response.headers["Location"] = f"/jobs/{job.id}"
     return JobView.of(job)
+
+
+def accept_now(
+    resources: Resources,
+    response: Response,
+    caller: Caller,
+    key: str | None,
+    request: Any,
+    make: Callable[[Session], Job],
+) -> tuple[JobView, bool]:
+    """`accept` in a transaction of its own: the job, and whether it was made now."""
+    with transaction(resources.engine) as session:
+        made = []
+
+        def make_now() -> Job:
+            made.append(make(session))
+            return made[0]
+
+        return accept(session, response, caller, key, request, make_now), bool(made)
+
+
+async def accept_upload(reader: UploadReader, *request: Any) -> JobView:
+    """`accept_now` for a job that works on an upload. Where none was made now, the upload is not kept."""
+    made = False
+    try:
+        job, made = await run_in_threadpool(accept_now, *request)
+    finally:
+        if not made:  # the request failed, or came again and has its job and its upload already
+            await run_in_threadpool(reader.discard)
+    return job
 
 
 def _once(session: Session, caller: Caller, key: str, request: Any, make: Callable[[], Job]) -> Job:

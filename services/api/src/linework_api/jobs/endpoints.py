@@ -50,7 +50,7 @@ EVENT = {
 class JobFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["ingest", "embed", "enrich", "train", "evaluate"] | None = None
+    kind: Literal["ingest", "search", "embed", "enrich", "train", "evaluate"] | None = None
     state: State | None = None
     limit: int = Field(50, ge=1, le=500)
     cursor: str | None = Field(None, max_length=500, description="`next` of the page before.")

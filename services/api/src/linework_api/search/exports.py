@@ -31,7 +31,11 @@ MEDIA_TYPES = {
 THUMBNAIL = 96  # pixels, and nearly the height of a row in points
 
 
-def _row(hit: Hit) -> list[Any]:
+NAMES = [name for name, _ in COLUMNS]
+
+
+def row(hit: Hit) -> list[Any]:
+    """A hit's values, in the order of the columns."""
     return [value(hit) for _, value in COLUMNS]
 
 
@@ -43,12 +47,12 @@ def to_csv(record: SearchRecord) -> bytes:
     """UTF-8 with a byte-order mark, which spreadsheets need to see umlauts. Cells never begin a formula."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([name for name, _ in COLUMNS])
-    writer.writerows([_harmless(value) for value in _row(hit)] for hit in record.answer.hits)
+    writer.writerow(NAMES)
+    writer.writerows([harmless(value) for value in row(hit)] for hit in record.answer.hits)
     return out.getvalue().encode("utf-8-sig")
 
 
-def _harmless(value: Any) -> Any:
+def harmless(value: Any) -> Any:
     """A title that begins with '=' would be run as a formula by a spreadsheet."""
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
 
@@ -59,7 +63,7 @@ def to_xlsx(record: SearchRecord, thumbnail: Callable[[str], bytes]) -> bytes:
     with xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
         bold = book.add_format({"bold": True})
         hits = book.add_worksheet("Hits")
-        hits.write_row(0, 0, ["picture", *(name for name, _ in COLUMNS)], bold)
+        hits.write_row(0, 0, ["picture", *NAMES], bold)
         hits.set_column(0, 0, 18)
         hits.set_column(6, 6, 40)
         hits.set_column(5, 12, 24)
@@ -67,7 +71,7 @@ def to_xlsx(record: SearchRecord, thumbnail: Callable[[str], bytes]) -> bytes:
             hits.set_row(line, 0.8 * THUMBNAIL)
             picture = io.BytesIO(thumbnail(hit.drawing.id))
             hits.insert_image(line, 0, f"{hit.drawing.id}.png", {"image_data": picture, "object_position": 1})
-            hits.write_row(line, 1, _row(hit))
+            hits.write_row(line, 1, row(hit))
         hits.freeze_panes(1, 0)
         _write_search(book.add_worksheet("Search"), record, bold)
     return out.getvalue()

@@ -96,18 +96,23 @@ class Filters(BaseModel):
         return self
 
 
-class SearchOptions(Filters):
-    """The filters, and how the answer should look."""
+class RankingOptions(Filters):
+    """The filters, and what is ranked."""
 
     limit: int = Field(20, ge=1, le=1000, description="How many hits at most.")
+    group_by: Literal["none", "patent"] = Field("none", description="'patent': one hit a patent; see `more`.")
+    mode: Mode = Field("auto", description="How to rank; 'auto' takes the cheaper way that keeps the promises.")
+
+
+class SearchOptions(RankingOptions):
+    """The filters, and how the answer should look."""
+
     cursor: str | None = Field(
         None, max_length=1000, description="`next` of the page before; send the same request with it."
     )
-    group_by: Literal["none", "patent"] = Field("none", description="'patent': one hit a patent; see `more`.")
     facets: Annotated[list[Facet], BeforeValidator(_split)] = Field(
         [], max_length=4, description="Count the eligible drawings by these; several with commas between, or repeated."
     )
-    mode: Mode = Field("auto", description="How to rank; 'auto' takes the cheaper way that keeps the promises.")
     explain: bool = Field(False, description="Tell how the ranking was planned.")
     record: bool = Field(True, description="false: nothing of this search is kept but that there was one.")
 

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import time
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from pgvector import HalfVector
@@ -15,7 +17,6 @@ from linework_api.search.repository import Queried
 from linework_api.search.schemas import (
     Crop,
     ImageForm,
-    ImageOptions,
     Refinement,
     SearchAnswer,
     SearchOptions,
@@ -23,7 +24,7 @@ from linework_api.search.schemas import (
 )
 from linework_api.search.scope import resolve
 from linework_api.search.target import Target, Vectors, moved
-from linework_api.state import Resources
+from linework_api.state import SearchResources
 from linework_core import store
 from linework_core.bounded import Decoded
 from linework_core.errors import NotFound, Unprocessable
@@ -33,34 +34,61 @@ from linework_core.tables import Encoder
 NO_VECTORS = np.zeros((0, 0), np.float32)
 
 
-class SearchService:
-    """One search on one session: its snapshot is taken once, at the start."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A search as it is understood: what is looked for, and where. `described` is what else its record says of it."""
 
-    def __init__(self, session: Session, resources: Resources, *, caller: str, cursor: str | None = None) -> None:
+    target: Target
+    scope: Scope
+    options: SearchOptions
+    described: dict[str, Any]
+
+
+class SearchService:
+    """One search on one session: its snapshot and its encoder are taken once, at the start."""
+
+    def __init__(
+        self,
+        session: Session,
+        resources: SearchResources,
+        *,
+        caller: str,
+        cursor: str | None = None,
+        at: tuple[int, int] | None = None,
+    ) -> None:
+        """`at` is the snapshot and the number of the encoder of a batch; without it they are the newest and active."""
         self.began = time.perf_counter()
         self.session = session
         self.resources = resources
         self.caller = caller
-        newest, self.encoder = self._now()
+        newest, number = at or repository.now(session)
+        self.encoder = self._encoder(number)
         self.snapshot = newest if cursor is None else min(newest, snapshot_of(cursor))
 
-    def _now(self) -> tuple[int, Encoder]:
-        """The newest snapshot and the active encoder, in one statement; an encoder's row is read once a process."""
-        newest, number = repository.now(self.session)
+    def _encoder(self, number: int) -> Encoder:
+        """An encoder's row is read once a process."""
         known = self.resources.encoders
         if number not in known:
             known[number] = self.session.get_one(Encoder, number)
-        return newest, known[number]
+        return known[number]
 
-    def by_images(self, decoded: list[Decoded], form: ImageForm, options: ImageOptions) -> SearchAnswer:
+    def by_images(self, decoded: list[Decoded], asked: Refinement, options: SearchOptions) -> SearchAnswer:
         """Search by pictures that the caller sent, already decoded."""
-        vectors = self.resources.embedder.embed_drawings([one.png for one in decoded], self.encoder.encoder_id)
-        scope = resolve(self.session, options, self.snapshot)
-        described = form.model_dump(exclude={"image"}, exclude_unset=True) | {"images": [one.hash for one in decoded]}
-        return self._search(self._target(vectors, form), scope, options, described)
+        return self._answer(self.ask_images(decoded, asked, options))
 
     def by_stored(self, query: StoredQuery) -> SearchAnswer:
         """Search by a drawing or a patent of the corpus, by words, or by what was liked. Raises NotFound."""
+        return self._answer(self.ask_stored(query))
+
+    def ask_images(self, decoded: list[Decoded], asked: Refinement, options: SearchOptions) -> Question:
+        """What `by_images` would search by. Raises Unavailable where the embedder does not answer."""
+        vectors = self.resources.embedder.embed_drawings([one.png for one in decoded], self.encoder.encoder_id)
+        scope = resolve(self.session, options, self.snapshot)
+        described = asked.model_dump(exclude={"image"}, exclude_unset=True) | {"images": [one.hash for one in decoded]}
+        return Question(self._target(vectors, asked), scope, options, described)
+
+    def ask_stored(self, query: StoredQuery) -> Question:
+        """What `by_stored` would search by. Raises NotFound, and Unprocessable without drawings, or without a date."""
         drawings = self._stored(query)
         scope = resolve(self.session, query, self.snapshot, _own_date(drawings, query))
         if drawings:
@@ -70,7 +98,11 @@ class SearchService:
                 repository.family_of(self.session, own, self.snapshot) if kin else frozenset({own})
             )
         target = self._target(self._vectors(drawings) if drawings else None, query)
-        return self._search(target, scope, query, {})
+        return Question(target, scope, query, {})
+
+    def keep(self, question: Question) -> UUID:
+        """Rank, and write the record only: the answer is put together when somebody reads it."""
+        return self._keep(question, self._rank(question))
 
     # ---- what is looked for
 
@@ -117,19 +149,26 @@ class SearchService:
 
     # ---- the answer
 
-    def _search(self, target: Target, scope: Scope, options: SearchOptions, described: dict[str, Any]) -> SearchAnswer:
-        counts = repository.count(self.session, self.encoder, scope, patents=options.group_by == "patent")
-        finder = Finder(self.session, self.encoder, target, scope, eligible=counts.eligible)
-        found = finder.find(options)
-        answer = self._understood(found, counts, scope, options)
+    def _answer(self, question: Question) -> SearchAnswer:
+        answer = self._rank(question)
         search_id = None
-        if options.record:
-            request = options.model_dump(mode="json", exclude_unset=True) | described
-            took = (time.perf_counter() - self.began) * 1000
-            search_id = records.keep(self.session, self.caller, request, target, scope, answer, took)
+        if question.options.record:
+            search_id = self._keep(question, answer)
         else:
             repository.count_unrecorded(self.session, self.caller)
-        return assemble(self.session, answer, target, scope, search_id=search_id, explain=options.explain)
+        explain = question.options.explain
+        return assemble(self.session, answer, question.target, question.scope, search_id=search_id, explain=explain)
+
+    def _rank(self, question: Question) -> Answer:
+        scope, options = question.scope, question.options
+        counts = repository.count(self.session, self.encoder, scope, patents=options.group_by == "patent")
+        finder = Finder(self.session, self.encoder, question.target, scope, eligible=counts.eligible)
+        return self._understood(finder.find(options), counts, scope, options)
+
+    def _keep(self, question: Question, answer: Answer) -> UUID:
+        request = question.options.model_dump(mode="json", exclude_unset=True) | question.described
+        took = (time.perf_counter() - self.began) * 1000
+        return records.keep(self.session, self.caller, request, question.target, question.scope, answer, took)
 
     def _understood(self, found: Finding, counts: repository.Counts, scope: Scope, options: SearchOptions) -> Answer:
         facets = repository.facets(self.session, self.encoder, scope, options.facets) if options.facets else None
@@ -164,7 +203,7 @@ def _as_array(vector: Any) -> Vectors:
     return np.asarray(vector.to_numpy() if isinstance(vector, HalfVector) else vector, np.float32)
 
 
-def decode(resources: Resources, pictures: list[bytes], form: ImageForm) -> list[Decoded]:
+def decode(resources: SearchResources, pictures: list[bytes], form: ImageForm) -> list[Decoded]:
     """The derivatives of a query's pictures, cropped as asked. Raises UnreadableImage, Unprocessable."""
     if len(form.crop) > len(pictures) or len(form.page) > len(pictures):
         raise Unprocessable("There are more crops or pages than pictures.")

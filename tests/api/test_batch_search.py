@@ -1,0 +1,516 @@
+"""Batch searches: the same answers as single calls, on one snapshot, each once, whatever happens on the way."""
+
+import csv
+import datetime as dt
+import io
+import tarfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from linework_api import beat, worker
+from linework_api.app import create_app
+from linework_api.batches import runner as batches
+from linework_api.batches.schemas import MOST_QUERIES, days
+from linework_api.search.service import SearchService
+from linework_core import db, encoders
+from linework_core.corpus import close_patent, next_snapshot, open_patent
+from linework_core.jobs import runner
+from linework_core.queues import waiting
+from linework_core.settings import Settings, get_settings
+from linework_core.tables import BatchQuery, Encoder, Job, Search, Unrecorded
+from linework_embedder.app import create_app as create_embedder
+from linework_vision import load as load_encoder
+from tests.api.conftest import (
+    Design,
+    as_caller,
+    draw,
+    give_key,
+    load,
+    long_ago,
+    look,
+    problem_of,
+    require_keys,
+    store_pictures,
+    unit,
+)
+from tests.api.serving import serving
+
+Batch = dict[str, Any]
+RunBatch = Callable[..., Batch]
+DESIGNS = [
+    Design(
+        f"USD00000{n:02}",
+        [unit(n), unit(n + 50)],
+        granted=dt.date(2015, 1, 6) + dt.timedelta(weeks=n // 3),
+        locarno="14-02" if n % 2 else "02-02",
+        family=(f"US{n // 2}",),
+    )
+    for n in range(1, 41)
+]
+
+
+@pytest.fixture(autouse=True)
+def fresh_worker(environment: Settings) -> Iterator[None]:
+    """The worker's own connections, by this test's settings."""
+    for made in (worker.searching, worker.decoder):
+        made.cache_clear()
+    yield
+    worker.searching().engine.dispose()
+    worker.searching().embedder.close()
+    worker.decoder().close()
+    for made in (worker.searching, worker.decoder):
+        made.cache_clear()
+
+
+def work(job_id: str) -> None:
+    """As a worker does that was nudged."""
+    worker.search(job_id)
+
+
+def ask(client: TestClient, body: dict[str, Any] | None = None, **options: Any) -> Batch:
+    response = client.post("/search/batch", params=options, **({"json": body} if body else {}))
+    assert response.status_code == 202, response.text
+    assert response.headers["location"] == f"/jobs/{response.json()['id']}"
+    job: Batch = response.json()
+    return job
+
+
+def pages(client: TestClient, job_id: str, limit: int = 7) -> list[Batch]:
+    """All queries of a batch, read page by page."""
+    found, cursor = [], None
+    while True:
+        given = {"limit": limit} | ({"cursor": cursor} if cursor else {})
+        page = client.get(f"/search/batch/{job_id}", params=given)
+        assert page.status_code == 200, page.text
+        found += page.json()["queries"]
+        cursor = page.json()["next"]
+        if cursor is None:
+            return found
+
+
+def lines(client: TestClient, job_id: str) -> list[dict[str, str]]:
+    answer = client.get(f"/search/batch/{job_id}/export")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+
+
+def count(session: Session, table: Any, *conditions: Any) -> int:
+    session.rollback()
+    return session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
+
+
+# ---- what is searched
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"limit": 3, "locarno": "14"},
+        {"group_by": "patent", "family": "exclude", "after": "2015-01-20"},
+        {"before": "2015-02-01", "exclude": "USD0000003", "mode": "exact"},
+    ],
+    ids=repr,
+)
+def test_a_batch_answers_as_single_calls_do(
+    client: TestClient, session: Session, encoder: Encoder, options: dict[str, Any]
+) -> None:
+    load(session, encoder, DESIGNS)
+    patents = [design.id for design in reversed(DESIGNS[8:])]
+    job = ask(client, {"patents": patents}, **options)
+    assert (job["kind"], job["progress"]["total"], waiting("search")) == ("search", len(patents), 1)
+    work(job["id"])
+    assert client.get(f"/jobs/{job['id']}").json()["progress"] == {
+        "total": len(patents), "done": len(patents), "skipped": 0, "failed": 0,
+    }  # fmt: skip
+    answered = pages(client, job["id"])
+    assert [one["query"] for one in answered] == patents
+    for one in answered:
+        single = client.get("/search", params={"before": "self"} | options | {"patent": one["query"]}).json()
+        kept = client.get(f"/searches/{one['answer']['search_id']}").json()
+        assert one["answer"] == kept["answer"]
+        assert (kept["request"]["patent"], kept["owner"]) == (one["query"], "local")
+        for answer in (single, one["answer"]):
+            del answer["search_id"]
+        assert one["answer"] == single
+
+
+def test_the_hits_of_a_patent_are_dated_before_it(client: TestClient, session: Session, encoder: Encoder) -> None:
+    load(session, encoder, DESIGNS)
+    job = ask(client, {"patents": ["USD0000020"]})
+    work(job["id"])
+    (one,) = pages(client, job["id"])
+    own = DESIGNS[19].granted
+    assert (one["answer"]["before"], len(one["answer"]["hits"])) == (str(own), 20)
+    assert all(dt.date.fromisoformat(hit["patent"]["granted"]) < own for hit in one["answer"]["hits"])
+
+
+@pytest.mark.parametrize(
+    ("granted", "first", "last"),
+    [
+        ("2015-W03", "2015-01-12", "2015-01-18"),
+        ("2015-01-13", "2015-01-13", "2015-01-13"),
+        ("2015-01-06/2015-01-13", "2015-01-06", "2015-01-13"),
+        ("1999-W01", "1999-01-04", "1999-01-10"),
+    ],
+)
+def test_everything_granted_in_a_span_is_searched(
+    client: TestClient, session: Session, encoder: Encoder, granted: str, first: str, last: str
+) -> None:
+    assert days(granted) == (dt.date.fromisoformat(first), dt.date.fromisoformat(last))
+    load(session, encoder, DESIGNS)
+    job = ask(client, {"granted": granted})
+    work(job["id"])
+    wanted = [design.id for design in DESIGNS if first <= str(design.granted) <= last]
+    assert [one["query"] for one in pages(client, job["id"])] == wanted
+    ended = client.get(f"/jobs/{job['id']}").json()
+    assert (ended["state"], ended["result"]["answered"]) == ("succeeded", len(wanted))
+
+
+def test_one_snapshot_holds_for_the_whole_batch(client: TestClient, session: Session, encoder: Encoder) -> None:
+    snapshot = load(session, encoder, DESIGNS)
+    job = ask(client, {"patents": [design.id for design in DESIGNS]})
+    load(session, encoder, [Design("USD0000099", [unit(1), unit(20)], granted=dt.date(2010, 1, 5))])
+    patent = open_patent(session, "USD0000001")
+    assert patent is not None
+    close_patent(session, patent, next_snapshot(session))
+    session.commit()
+    work(job["id"])
+    answered = pages(client, job["id"])
+    assert {one["state"] for one in answered} == {"answered"}
+    assert {one["answer"]["snapshot"] for one in answered} == {snapshot}
+    found = {hit["patent"]["id"] for one in answered for hit in one["answer"]["hits"]}
+    assert "USD0000001" in found
+    assert "USD0000099" not in found
+
+
+def test_a_query_that_cannot_be_searched_is_set_aside_with_its_reason(
+    client: TestClient, session: Session, encoder: Encoder
+) -> None:
+    undated = Design("USD0000098", [unit(98)], granted=None)
+    load(session, encoder, [*DESIGNS, undated, Design("USD0000097", [])])
+    job = ask(client, {"patents": ["USD0000005", "USD9999999", "USD0000098", "USD0000097", "USD0000005", "USD0000006"]})
+    work(job["id"])
+    answered = pages(client, job["id"])
+    assert [(one["ordinal"], one["query"], one["state"], one["reason"]) for one in answered] == [
+        (1, "USD0000005", "answered", None),
+        (2, "USD9999999", "set-aside", "not-found"),
+        (3, "USD0000098", "set-aside", "invalid-request"),
+        (4, "USD0000097", "set-aside", "invalid-request"),
+        (5, "USD0000006", "answered", None),
+    ]
+    assert answered[1]["detail"] == "There is no patent USD9999999."
+    ended = client.get(f"/jobs/{job['id']}").json()
+    assert ended["progress"] == {"total": 5, "done": 2, "skipped": 0, "failed": 3}
+    assert ended["result"]["set_aside"] == {"not-found": 1, "invalid-request": 2}
+
+
+@pytest.mark.parametrize(
+    ("body", "options"),
+    [
+        ({}, {}),
+        ({"patents": ["USD0000001"], "granted": "2015-W03"}, {}),
+        ({"granted": "2015-W54"}, {}),
+        ({"granted": "2015-02-30"}, {}),
+        ({"granted": "2015-02-02/2015-02-01"}, {}),
+        ({"patents": ["USD0000001"] * (MOST_QUERIES + 1)}, {}),
+        ({"patents": ["USD0000001"], "more": 1}, {}),
+        ({"patents": ["USD0000001"]}, {"cursor": "abc"}),
+        ({"patents": ["USD0000001"]}, {"before": "tomorrow"}),
+        ({"patents": ["USD0000001"]}, {"before": "2015-01-01", "after": "2015-01-02"}),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_what_makes_no_sense_is_refused(
+    client: TestClient, session: Session, encoder: Encoder, body: dict[str, Any], options: dict[str, Any]
+) -> None:
+    load(session, encoder, DESIGNS[:2])
+    problem_of(client.post("/search/batch", json=body, params=options), 422, "invalid-request")
+    assert (count(session, Job, Job.kind == "search"), waiting("search")) == (0, 0)
+
+
+# ---- pictures
+
+
+@pytest.fixture
+def seeing(environment: Settings, session: Session) -> Iterator[TestClient]:
+    """A gateway with an embedder, over a few designs."""
+    encoder = encoders.ensure_active(session, load_encoder("debug:8").manifest)
+    load(session, encoder, DESIGNS)
+    socket = Path(environment.embedder_url.removeprefix("unix://"))
+    with serving(create_embedder(), socket=socket), TestClient(create_app(), raise_server_exceptions=False) as client:
+        yield client
+
+
+PICTURES = {
+    "chairs/one.png": draw(80, 60),
+    "README.txt": b"no picture",
+    "two.png": draw(60, 90),
+    "__MACOSX/._two.png": b"junk",
+    "three.png": draw(120, 50),
+}
+
+
+def zipped(pictures: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in pictures.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def tarred(pictures: dict[str, bytes], mode: Any = "w") -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as archive:
+        for name, data in pictures.items():
+            info = tarfile.TarInfo(f"./{name}")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "packed", [zipped, tarred, lambda pictures: tarred(pictures, "w:gz")], ids=["zip", "tar", "gz"]
+)
+def test_each_picture_of_an_archive_is_searched_before_the_day(
+    seeing: TestClient, session: Session, packed: Callable[[dict[str, bytes]], bytes]
+) -> None:
+    options = {"before": "2015-03-01", "limit": 5}
+    job = seeing.post("/search/batch", files={"file": ("folder.zip", packed(PICTURES))}, params=options).json()
+    assert job["progress"]["total"] == 4
+    work(job["id"])
+    answered = {one["query"]: one for one in pages(seeing, job["id"])}
+    assert list(answered) == [name for name in PICTURES if not name.startswith("__")]
+    assert answered["README.txt"]["reason"] == "unreadable-image"
+    for name in ("chairs/one.png", "two.png", "three.png"):
+        single = seeing.post("/search", files={"image": (name, PICTURES[name])}, params=options).json()
+        batch = answered[name]["answer"]
+        assert (batch["eligible"], batch["before"]) == (single["eligible"], "2015-03-01")
+        assert batch["hits"] == single["hits"]
+    uploads = get_settings().object_store_url.removeprefix("file://") + "/uploads"
+    assert list(Path(uploads).iterdir()) == []
+
+
+def test_pictures_need_a_day_and_have_no_family(seeing: TestClient) -> None:
+    upload = {"file": ("folder.zip", zipped(PICTURES))}
+    for options in ({}, {"before": "2015-03-01", "family": "exclude"}):
+        problem_of(seeing.post("/search/batch", files=upload, params=options), 422, "invalid-request")
+
+
+@pytest.mark.parametrize("data", [b"no archive", zipped(PICTURES)[:-30], tarred(PICTURES)[:3000]], ids=len)
+def test_an_archive_that_cannot_be_read_is_refused_and_not_kept(
+    seeing: TestClient, session: Session, data: bytes
+) -> None:
+    refused = seeing.post("/search/batch", files={"file": ("folder.zip", data)}, params={"before": "2015-03-01"})
+    assert problem_of(refused, 422, "invalid-request")["reason"] in (
+        "unknown-format",
+        "bad-archive",
+        "truncated-archive",
+    )
+    assert count(session, Job, Job.kind == "search") == 0
+    uploads = Path(get_settings().object_store_url.removeprefix("file://")) / "uploads"
+    assert list(uploads.iterdir()) == []
+
+
+def test_stored_vectors_need_no_embedder_and_one_that_is_away_is_waited_for(
+    client: TestClient, session: Session, encoder: Encoder
+) -> None:
+    load(session, encoder, [*DESIGNS, Design("USD0000050", [None])])
+    store_pictures(session, original=draw(80, 60))
+    stored, lacking = (ask(client, {"patents": [name]})["id"] for name in ("USD0000040", "USD0000050"))
+    for job_id in (stored, lacking):
+        work(job_id)  # there is no embedder here
+    assert [client.get(f"/jobs/{job_id}").json()["state"] for job_id in (stored, lacking)] == ["succeeded", "queued"]
+    assert client.get(f"/jobs/{lacking}").json()["error"]["type"] == "unavailable"
+    assert [one["state"] for one in pages(client, lacking)] == ["waiting"]
+
+
+# ---- once and only once
+
+
+def test_a_batch_that_was_interrupted_goes_on_and_does_nothing_twice(
+    client: TestClient, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(session, encoder, DESIGNS)
+    monkeypatch.setattr(batches, "TOGETHER", 4)
+    monkeypatch.setattr(batches, "AT_ONCE", 2)
+    job = ask(client, {"patents": [design.id for design in DESIGNS]})
+    keep, searched, lock = SearchService.keep, list[Any](), threading.Lock()
+
+    def dies_in_the_middle(self: SearchService, question: Any) -> Any:
+        with lock:
+            searched.append(question)
+            if len(searched) > 21:
+                raise OSError("pulled the plug")
+        return keep(self, question)
+
+    monkeypatch.setattr(SearchService, "keep", dies_in_the_middle)
+    work(job["id"])
+    begun = count(session, BatchQuery, BatchQuery.searched_at.is_not(None))
+    assert (look(session, UUID(job["id"])).state, 8 <= begun < 24) == ("queued", True)
+    assert count(session, Search) == begun == look(session, UUID(job["id"])).done
+    states = [one["state"] for one in pages(client, job["id"])]
+    assert (states.count("answered"), states.count("waiting")) == (begun, len(DESIGNS) - begun)
+    monkeypatch.setattr(SearchService, "keep", keep)
+    session.execute(update(Job).values(not_before=func.now()))
+    session.commit()
+    work(job["id"])
+    ended = client.get(f"/jobs/{job['id']}").json()
+    assert (ended["state"], ended["progress"]["done"]) == ("succeeded", len(DESIGNS))
+    assert (
+        count(session, Search) == len(DESIGNS) == len({one["answer"]["search_id"] for one in pages(client, job["id"])})
+    )
+
+
+def test_a_cancelled_batch_keeps_what_was_answered(
+    client: TestClient, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(session, encoder, DESIGNS)
+    monkeypatch.setattr(batches, "TOGETHER", 2)
+    monkeypatch.setattr(batches, "AT_ONCE", 1)
+    job = ask(client, {"patents": [design.id for design in DESIGNS]})
+    keep, searched = SearchService.keep, list[Any]()
+
+    def cancelled_in_the_middle(self: SearchService, question: Any) -> Any:
+        searched.append(question)
+        if len(searched) == 9:
+            held = next(one for one in runs if one.job_id == UUID(job["id"]))
+            held.interrupted = runner.Cancelled
+        return keep(self, question)
+
+    runs: list[runner.Run] = []
+    monkeypatch.setattr(SearchService, "keep", cancelled_in_the_middle)
+    runner.run_job(
+        UUID(job["id"]), lambda run: (runs.append(run), worker._search(run))[1], engine=worker.searching().engine
+    )
+    assert client.get(f"/jobs/{job['id']}").json()["state"] == "cancelled"
+    states = [one["state"] for one in pages(client, job["id"])]
+    assert (states.count("answered"), states.count("waiting")) == (8, len(DESIGNS) - 8)
+
+
+def test_the_same_request_with_its_key_is_one_batch(client: TestClient, session: Session, encoder: Encoder) -> None:
+    load(session, encoder, DESIGNS)
+
+    def send(week: str) -> Any:
+        return client.post("/search/batch", json={"granted": week}, headers={"Idempotency-Key": "once"})
+
+    assert send("2015-W03").json()["id"] == send("2015-W03").json()["id"]
+    problem_of(send("2015-W04"), 409, "conflict")
+
+
+# ---- what is read
+
+
+def test_the_csv_has_every_hit_and_every_query_without_one(
+    client: TestClient, session: Session, encoder: Encoder
+) -> None:
+    load(session, encoder, [*DESIGNS, Design("USD0000096", title="=1+1", granted=dt.date(1990, 1, 2))])
+    job = ask(client, {"patents": ["USD0000001", "USD0000096", "USD0000404"]}, limit=2)
+    before = lines(client, job["id"])
+    assert [(line["query"], line["state"]) for line in before] == [
+        ("USD0000001", "waiting"), ("USD0000096", "waiting"), ("USD0000404", "waiting"),
+    ]  # fmt: skip
+    work(job["id"])
+    first, *others = lines(client, job["id"])
+    assert (first["ordinal"], first["query"], first["state"], first["rank"]) == ("1", "USD0000001", "answered", "1")
+    assert (first["patent"], first["title"], first["before"]) == ("USD0000096", "'=1+1", "2015-01-06")
+    assert [(line["query"], line["state"], line["reason"], line["rank"]) for line in others] == [
+        ("USD0000096", "answered", "", ""), ("USD0000404", "set-aside", "not-found", ""),
+    ]  # fmt: skip
+
+
+def test_a_batch_is_its_owners_and_an_admins(
+    environment: Settings, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(session, encoder, DESIGNS)
+    require_keys(monkeypatch, anna=["search"], carl=["search"], root=["admin"])
+    with TestClient(create_app()) as client:
+        made = client.post("/search/batch", json={"patents": ["USD0000020"]}, headers=as_caller("anna"))
+        work(made.json()["id"])
+        for path in (f"/search/batch/{made.json()['id']}", f"/search/batch/{made.json()['id']}/export"):
+            problem_of(client.get(path, headers=as_caller("carl")), 404, "not-found")
+            assert [client.get(path, headers=as_caller(name)).status_code for name in ("anna", "root")] == [200, 200]
+        read = client.get("/audit", headers=as_caller("root")).json()["entries"]
+        assert {(entry["caller"], entry["method"], entry["route"]) for entry in read} == {
+            ("anna", "POST", "/search/batch"),
+            *((who, "GET", "/search/batch/{job_id}") for who in ("anna", "carl", "root")),
+            *((who, "GET", "/search/batch/{job_id}/export") for who in ("anna", "carl", "root")),
+        }
+
+
+def test_a_cursor_is_of_its_batch_and_another_job_is_no_batch(
+    client: TestClient, session: Session, encoder: Encoder, new_job: Callable[..., UUID]
+) -> None:
+    load(session, encoder, DESIGNS)
+    one, other = (ask(client, {"patents": ["USD0000001", "USD0000002"]})["id"] for _ in range(2))
+    cursor = client.get(f"/search/batch/{one}?limit=1").json()["next"]
+    for wrong in (cursor, "abc"):
+        problem_of(client.get(f"/search/batch/{other}?cursor={wrong}"), 422, "invalid-request")
+    problem_of(client.get(f"/search/batch/{new_job()}"), 404, "not-found")
+
+
+# ---- quotas and retention
+
+
+def test_each_query_counts_as_a_search_of_the_day(
+    environment: Settings, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(session, encoder, DESIGNS)
+    require_keys(monkeypatch)
+    with db.transaction() as writing:
+        give_key(writing, "anna", ["search"], searches_per_day=6)
+    with TestClient(create_app(), headers=as_caller("anna"), raise_server_exceptions=False) as client:
+        five, six = ({"patents": [design.id for design in DESIGNS[:n]]} for n in (5, 6))
+        problem_of(client.post("/search/batch", json={"patents": [d.id for d in DESIGNS]}), 429, "quota-exceeded")
+        again = {"Idempotency-Key": "once"}
+        assert [client.post("/search/batch", json=five, headers=again).status_code for _ in range(2)] == [202, 202]
+        problem_of(client.post("/search/batch", json=six), 429, "quota-exceeded")
+        assert client.get("/search?drawing=USD0000001-S_1").status_code == 200
+        problem_of(client.get("/search?drawing=USD0000001-S_1"), 429, "quota-exceeded")
+        problem_of(client.post("/search/batch", json={"patents": ["USD0000001"]}), 429, "quota-exceeded")
+    assert count(session, BatchQuery) == 5
+
+
+def test_without_records_the_hits_are_there_for_a_day(client: TestClient, session: Session, encoder: Encoder) -> None:
+    load(session, encoder, DESIGNS)
+    kept = ask(client, {"patents": ["USD0000020"]})["id"]
+    fleeting = ask(client, {"patents": ["USD0000020", "USD0000404", "USD0000021"]}, record=False)["id"]
+    for job_id in (kept, fleeting):
+        work(job_id)
+    first, _, _ = pages(client, fleeting)
+    assert (first["answer"]["search_id"], len(first["answer"]["hits"])) == (None, 20)
+    assert session.scalars(select(Unrecorded.searches)).one() == 2
+    beat.forget(get_settings())
+    assert len(pages(client, fleeting)) == 3
+    session.execute(update(Job).values(finished_at=func.now() - dt.timedelta(hours=25)))
+    session.commit()
+    beat.forget(get_settings())
+    assert (pages(client, fleeting), len(pages(client, kept)), count(session, Search)) == ([], 1, 1)
+    assert client.get(f"/jobs/{fleeting}").json()["result"]["answered"] == 2
+
+
+def test_a_batch_is_forgotten_with_its_records(
+    client: TestClient, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(session, encoder, DESIGNS)
+    old, new = (ask(client, {"patents": ["USD0000020", "USD0000404"]})["id"] for _ in range(2))
+    for job_id in (old, new):
+        work(job_id)
+    of_old = select(BatchQuery.search_id).where(BatchQuery.job_id == UUID(old))
+    year = dt.timedelta(days=365)
+    session.execute(update(Search).where(Search.id.in_(of_old)).values(created_at=long_ago() - year))
+    session.execute(update(BatchQuery).where(BatchQuery.job_id == UUID(old)).values(searched_at=long_ago() - year))
+    session.commit()
+    monkeypatch.setenv("SEARCH_RETENTION_DAYS", "30")
+    get_settings.cache_clear()
+    beat.forget(get_settings())
+    assert (pages(client, old), len(pages(client, new)), count(session, Search)) == ([], 2, 1)
