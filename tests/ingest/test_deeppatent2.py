@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from linework_api.ingest.formats import Limits
+from linework_api.ingest.formats import Limits, read
 from linework_api.ingest.sources import FileSource
 from linework_core.records import PatentRecord, Rejected
 from tests.ingest.building import (
@@ -16,10 +16,12 @@ from tests.ingest.building import (
     found_in,
     ids_in,
     only_record,
+    package,
     png,
     reasons_in,
     tarred,
     write,
+    zipped,
 )
 
 PATENT = "USD0836880-20190101"
@@ -40,6 +42,15 @@ def whole_sheet(n: int) -> dict[str, Any]:
 def one(folder: Path, records: list[dict[str, Any]], **options: Any) -> PatentRecord:
     write(folder, {"data.json": as_json(records), **images(records)})
     return only_record(folder / "data.json", **options)
+
+
+def pictures_in(path: Path) -> dict[str, list[bytes]]:
+    """The bytes of each patent's sheets and drawings, read while they are good."""
+    return {
+        record.id: [one.read() for one in (*record.sheets, *record.drawings) if one.read is not None]
+        for record in read(FileSource(path))
+        if isinstance(record, PatentRecord)
+    }
 
 
 # ---- what a record tells ---------------------------------------------------------------------------------
@@ -297,13 +308,56 @@ def test_an_image_outside_the_folder_is_not_read(tmp_path: Path) -> None:
     assert only_record(path).drawings == ()
 
 
-def test_a_compressed_tar_of_images_is_refused_with_advice(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "mode"), [("images.tar.gz", "w:gz"), ("images.tgz", "w:gz"), ("images.tar.xz", "w:xz")]
+)
+def test_a_compressed_tar_of_images_is_read_in_any_order(tmp_path: Path, name: str, mode: str) -> None:
     records = scattered()
-    write(tmp_path / "a", {"data.json": as_json(records), "images.tar.gz": tarred(images(records), "w:gz")})
-    assert set(reasons_in(tmp_path / "a")) == {"compressed-archive", "missing-image"}
-    both = {**images(records), "data.json": as_json(records).encode()}
-    write(tmp_path / "b", {"both.tar.gz": tarred(both, "w:gz")})
-    assert reasons_in(tmp_path / "b") == ["compressed-archive"]
+    write(tmp_path / "beside", {"data.json": as_json(records), name: tarred(images(records), mode)})
+    write(tmp_path / "in", {name: tarred({**images(records), "data.json": as_json(records).encode()}, mode)})
+    write(tmp_path / "plain", {"data.json": as_json(records), **images(records)})
+    assert pictures_in(tmp_path / "beside") == pictures_in(tmp_path / "in") == pictures_in(tmp_path / "plain")
+    assert len(pictures_in(tmp_path / "in")) == 3
+
+
+def test_a_compressed_tar_may_not_fill_the_disk(tmp_path: Path) -> None:
+    records = scattered()
+    write(tmp_path, {"data.json": as_json(records), "images.tar.gz": tarred(images(records), "w:gz")})
+    found = found_in(tmp_path, limits=Limits(copied=1000))
+    reasons = [item.reason for item in found if isinstance(item, Rejected)]
+    assert reasons[0] == "too-large"
+    assert set(reasons) == {"too-large", "missing-image"}
+    assert sum(len(item.drawings) for item in found if isinstance(item, PatentRecord)) > 0
+
+
+def test_a_zip_of_images_beside_the_json_is_no_package(tmp_path: Path) -> None:
+    records = scattered()
+    write(tmp_path, {"data.json": as_json(records), "images.zip": zipped(images(records)), "a.zip": zipped(package())})
+    found = found_in(tmp_path)
+    assert [len(item.drawings) for item in found if isinstance(item, PatentRecord)] == [3, 3, 3, 3]
+    assert not [item for item in found if isinstance(item, Rejected)]
+
+
+@pytest.mark.parametrize("packed", ["folders", "tars", "zips", "one tar"])
+def test_years_of_sheets_and_of_drawings_of_one_name_are_told_apart(tmp_path: Path, packed: str) -> None:
+    """A sheet with one drawing may have the drawing's name; the folder tells which of the two it is."""
+    for year in (2007, 2008):
+        patent = f"USD000{year}-{year}0101"
+        record = data_record(patent, figure_file=f"{patent}-D00001.png", subfigure_file=f"{patent}-D00001_1.png")
+        sheets = {f"Original/{year}/{patent}-D00001.png": png(1), f"Original/{year}/{patent}-D00001_1.png": png(9)}
+        cuts = {f"Segmented/{year}/{patent}-D00001_1.png": png(2), f"Segmented/{year}/{patent}-D00001.png": png(8)}
+        write(tmp_path, {f"design{year}.json": as_json([record])})
+        if packed == "folders":
+            write(tmp_path, {**sheets, **cuts})
+        elif packed == "tars":
+            kinds = {"Original": sheets, "Segmented": cuts}
+            flat = {kind: {Path(name).name: data for name, data in files.items()} for kind, files in kinds.items()}
+            write(tmp_path, {f"{kind}_{year}.tar.gz": tarred(files, "w:gz") for kind, files in flat.items()})
+        elif packed == "zips":
+            write(tmp_path, {f"Original_{year}.zip": zipped(sheets), f"Segmented_{year}.zip": zipped(cuts)})
+        else:
+            write(tmp_path, {f"images{year}.tar": tarred({**sheets, **cuts})})
+    assert pictures_in(tmp_path) == {"USD0002007": [png(1), png(2)], "USD0002008": [png(1), png(2)]}
 
 
 def test_a_tar_of_images_that_ends_early_gives_what_it_has(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Real packages: what was read equals what an independent count finds."""
 
+import inspect
 import io
 import re
 import xml.etree.ElementTree as ET
@@ -8,8 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
-from linework_api.ingest.formats import read
+from linework_api.ingest.formats import grant, read, st32
 from linework_api.ingest.sources import FileSource
 from linework_core import imaging
 from linework_core.records import Passed, PatentRecord
@@ -95,6 +97,75 @@ def test_designs_are_read_from_the_full_text_of_earlier_years(real_data: Path) -
             assert len(record.figures) == record.extra["stated_figures"]
             assert record.locarno is not None
             assert record.citations
+
+
+def grants_of(text: bytes) -> list[etree._Element]:
+    """The designs of a concatenated file, cut and parsed by other means than ours."""
+    pieces = re.split(rb"(?=<\?xml version)", text)[1:]
+    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True)
+    roots = [etree.fromstring(piece, parser) for piece in pieces]
+    return [root for root in roots if root.xpath("boolean(.//application-reference[@appl-type='design'])")]
+
+
+def test_concatenated_years_equal_an_independent_count_of_each_document(real_data: Path) -> None:
+    counted: Counter[str] = Counter()
+    for path in sorted((real_data / "uspto" / "xml").glob("ipg*.xml")):
+        records = records_in(path)
+        for record, root in zip(records, grants_of(path.read_bytes()), strict=True):
+
+            def text(place: str, root: etree._Element = root) -> str:
+                return " ".join(str(root.xpath(f"string(us-bibliographic-data-grant/{place})")).split())
+
+            assert record.id == "US" + text("publication-reference//doc-number")
+            assert f"{record.granted:%Y%m%d}" == text("publication-reference//date")
+            assert f"{record.filed:%Y%m%d}" == text("application-reference//date")
+            assert f"{record.produced:%Y%m%d}" == root.get("date-produced")
+            assert record.title == text("invention-title")
+            assert record.locarno_edition == text("classification-locarno/edition")
+            assert len(record.citations) == root.xpath("count(//patcit)")
+            assert len(record.extra.get("literature", [])) == root.xpath("count(//nplcit)")
+            assert len(record.figures) == int(text("figures/number-of-figures"))
+            assert record.claim == " ".join(str(root.xpath("string(claims/claim[1])")).split())
+            relations = Counter(link.relation.removesuffix("-grant").removesuffix("-child") for link in record.family)
+            assert relations["priority"] == root.xpath("count(//priority-claim)")
+            named = {str(node.tag).removeprefix("us-") for node in root.xpath("//us-related-documents/*")}
+            assert set(relations) - {"priority"} == named
+            counted[path.name] += 1
+    assert counted == {"ipg070102.small.xml": 4, "ipg080101.small.xml": 6, "ipg130416.small.xml": 2}
+
+
+@pytest.mark.parametrize("name", ["ipg050104.small.xml", "US08930553.xml"])
+def test_a_file_without_designs_is_passed_over_whole(real_data: Path, name: str) -> None:
+    path = real_data / "uspto" / "xml" / name
+    found = list(read(FileSource(path)))
+    assert len(found) == path.read_bytes().count(b"<us-patent-grant ") > 0
+    assert {type(item) for item in found} == {Passed}
+
+
+def test_every_element_that_is_read_is_declared_in_every_dtd(real_data: Path) -> None:
+    """In one of the names that it had: version 4.3 renamed some, 4.5 brought The Hague's."""
+    renamed = {"us-references-cited": "references-cited", "us-citation": "citation"}
+    code = inspect.getsource(grant)
+    paths = re.findall(r"(?:text_at|find|findall|iterfind|paragraphs|count_at|iter)\((?:\w+, )?\"([a-z/-]+)", code)
+    names = {name for path in paths for name in path.split("/") if name}
+    assert len(names) > 30
+    for dtd in sorted((real_data / "uspto" / "dtd").glob("us-patent-grant-*.dtd")):
+        declared = set(re.findall(r"<!ELEMENT ([\w-]+)", dtd.read_text()))
+        lacking = {name for name in names - declared if renamed.get(name) not in declared}
+        brought = {name for name in lacking if name.startswith(("hague-", "international-"))}
+        assert lacking == brought, dtd.name
+        assert not brought or "v45" not in dtd.name
+
+
+def test_every_element_of_st32_that_is_read_is_declared_in_its_dtd(real_data: Path) -> None:
+    dtd = (real_data / "uspto" / "dtd" / "ST32-US-Grant-025xml.dtd").read_text()
+    declared = dict(re.findall(r"<!ELEMENT ([\w-]+) +([^>]*)>", dtd))
+    code = inspect.getsource(st32)
+    names = {name for path in re.findall(r'"([A-Z][A-Z0-9/-]+)"', code) for name in re.split("/+", path) if name}
+    assert len(names) > 50
+    assert names - set(declared) <= {"PATDOC", "FILE", "PCT", "WO", "US", "S", "E"}
+    empty = {name for name, model in declared.items() if model.strip() == "EMPTY"}
+    assert empty == {name for name in declared if st32._EMPTY.fullmatch(f"<{name}>")}
 
 
 @pytest.mark.parametrize("place", ["", "records.json"])

@@ -6,7 +6,7 @@ Every reader (USPTO packages, DeepPatent2, …) speaks in these terms, so ingest
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -71,7 +71,7 @@ class DrawingSource:
 class PatentRecord:
     """The facts of one patent as a source tells them. Dates are None when the source does not tell."""
 
-    source: str  # 'uspto', 'deeppatent2'
+    source: str  # 'uspto', 'deeppatent2', 'impact', 'csv'
     id: str  # 'USD0907292', 'LD3001'
     office: str  # 'US'; letters before the number for other sources
     number: str  # without padding: 'D907292'
@@ -92,13 +92,18 @@ class PatentRecord:
     sheets: tuple[Sheet, ...] = ()
     drawings: tuple[DrawingSource, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)  # e.g. stated numbers of sheets and figures
+    produced: dt.date | None = None  # when the office wrote this document: of two of one patent the later counts
 
-    def facts_digest(self) -> str:
-        """SHA-256 over everything but the images, for telling a corrected record from a repeated one."""
-        facts = {k: v for k, v in asdict(_without_readers(self)).items() if k not in ("sheets", "drawings")}
-        facts["sheets"] = [(s.id, s.number, s.role) for s in self.sheets]
-        facts["drawings"] = [(d.sheet, d.number, d.figure, d.box) for d in self.drawings]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    def text_digest(self) -> str:
+        """SHA-256 over what the text tells, for telling a corrected text from a repeated one."""
+        told = {key: value for key, value in self.extra.items() if key != "anomalies"}  # some are of pictures
+        return _sha256(asdict(replace(self, sheets=(), drawings=(), extra=told)))
+
+    def pictures_digest(self, originals: Sequence[str]) -> str | None:
+        """The same over the pictures: their places and the SHA-256 of each; None if there are none."""
+        sheets = [(sheet.number, sheet.role) for sheet in self.sheets]
+        drawings = [(cut.sheet, cut.number, cut.figure, cut.box) for cut in self.drawings]
+        return _sha256([sheets, drawings, list(originals)]) if sheets else None
 
     @property
     def family_keys(self) -> tuple[str, ...]:
@@ -132,5 +137,5 @@ class PackageRead:
     week: dt.date
 
 
-def _without_readers(record: PatentRecord) -> PatentRecord:
-    return replace(record, sheets=(), drawings=())
+def _sha256(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -76,7 +76,8 @@ class Patent(Base):
     family_keys: Mapped[list[str]] = mapped_column(server_default="{}")
     extra: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     source: Mapped[str]
-    digest: Mapped[str]  # of facts and originals: equal digest, equal version
+    digest: Mapped[str]  # of text and pictures: equal digest, equal version
+    provenance: Mapped[dict[str, Any]] = mapped_column(server_default="{}")  # of text and of pictures: source, digest
     job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id"))
     added_in: Mapped[int] = mapped_column(BigInteger, index=True)
     removed_in: Mapped[int | None] = mapped_column(BigInteger)

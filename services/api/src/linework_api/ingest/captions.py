@@ -200,7 +200,7 @@ _OBJECT_END = re.compile(
 )
 # Words that name no thing, whatever follows them, and places, when nothing follows.
 _NO_OBJECT = re.compile(
-    r"""(?:(?:new|present|claimed|same|alternat(?:e|ive)|preferred|further|ornamental|disclosed|other)\s*)*
+    r"""(?:(?:new|present|claimed|same|alternat(?:e|ive)|preferred|further|ornamental|disclosed|other|one)\s*)*
     (?: .*\bviews?\b.*
       | (?:designs?|embodiments?|inventions?|images?|fig(?:ure)?s?|articles?|same|portions?|parts?|sequence|
            drawings?|variations?|versions?|reproductions?|subject\s+matter|encircled|area|region|details?|

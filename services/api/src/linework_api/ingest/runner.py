@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from linework_api.ingest import sources, writer
 from linework_api.ingest.formats import read
 from linework_api.ingest.sources import Source
-from linework_api.ingest.writer import Picture, Prepared
+from linework_api.ingest.writer import Parts, Picture, Prepared
 from linework_core import corpus, encoders, store
 from linework_core.bounded import Decoded, Decoder, result_of
 from linework_core.db import transaction
@@ -41,8 +41,9 @@ class Pending:
     """A record whose pictures are on their way through the decoder."""
 
     record: PatentRecord
-    digest: str
+    parts: Parts
     broken: list[Rejected]
+    skip: str | None = None  # why it adds nothing; then its pictures are not decoded
     sheets: dict[int, tuple[str, "Future[Decoded]"]] = field(default_factory=dict)
     cuts: dict[int, tuple[str, "Future[Decoded]"]] = field(default_factory=dict)
 
@@ -133,8 +134,9 @@ class Ingest:
         except Exception as error:  # whatever a damaged archive raises: this record is broken, the next may not be
             return Rejected(record.id, "unreadable-original", f"{type(error).__name__}: {error}")
         hashes = [original.sha256 for original in (*sheets.values(), *cuts.values())]
-        pending = Pending(record, writer.digest_of(record, hashes), broken)
-        if self._adds_nothing(pending):
+        pending = Pending(record, Parts.of(record, hashes), broken)
+        pending.skip = self._reason_to_skip(pending)
+        if pending.skip is not None:
             return pending
         for originals, into in ((sheets, pending.sheets), (cuts, pending.cuts)):
             for number, original in originals.items():
@@ -142,14 +144,14 @@ class Ingest:
                 into[number] = (original.sha256, self.decoder.submit(original.data))
         return pending
 
-    def _adds_nothing(self, pending: Pending) -> bool:
+    def _reason_to_skip(self, pending: Pending) -> str | None:
         with transaction(self.run.engine) as session:
             known = writer.newest_versions(session, [pending.record.id]).get(pending.record.id)
-            return writer.reason_to_skip(pending.record, pending.digest, known) is not None
+            return writer.choose(pending.parts, known).reason
 
     def _prepare(self, pending: Pending) -> Prepared:
         """Wait for the pictures and store their derivatives; what cannot be decoded is noted as broken."""
-        prepared = Prepared(pending.record, pending.digest, broken=list(pending.broken))
+        prepared = Prepared(pending.record, pending.parts, pending.skip, broken=list(pending.broken))
         for futures, into in ((pending.sheets, prepared.sheets), (pending.cuts, prepared.cuts)):
             for number, (original, future) in futures.items():
                 try:
@@ -215,9 +217,7 @@ class Ingest:
         snapshot: int | None = None
         for version in versions:
             known = newest.get(version.record.id)
-            reason = writer.reason_to_skip(version.record, version.digest, known)
-            if reason is None and version.broken and known is not None and known.removed_in is None:
-                reason = "damaged"  # a damaged package never replaces one that is there
+            reason = version.skip or writer.choose(version.parts, known, damaged=bool(version.broken)).reason
             if reason is not None:
                 again = known is not None and known.job_id == self.run.job_id and reason == "unchanged"
                 outcome["added" if again else reason] += 1  # 'again': by this job, before it was interrupted

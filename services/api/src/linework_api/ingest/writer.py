@@ -1,9 +1,10 @@
 """Writing a patent's version: its rows, in one transaction, after its pictures are in the object store."""
 
+import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -15,7 +16,9 @@ from linework_core.records import PatentRecord, Rejected
 from linework_core.tables import Citation, Corpus, Drawing, Figure, Patent, Sheet
 from linework_core.views import view_class
 
-Row = TypeVar("Row", Sheet, Drawing)
+Row = TypeVar("Row", Patent, Sheet, Figure, Citation, Drawing)
+
+OFFICES = ("uspto",)  # whose own documents count over what a data set tells of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +32,44 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """A record's text and pictures by their digests, with what decides between two records of one patent."""
+
+    source: str
+    produced: dt.date | None
+    text: str
+    pictures: str | None  # None where the record has none
+
+    @classmethod
+    def of(cls, record: PatentRecord, originals: Sequence[str]) -> Self:
+        return cls(record.source, record.produced, record.text_digest(), record.pictures_digest(originals))
+
+    def provenance(self, digest: str) -> dict[str, Any]:
+        """What a version remembers of one of its parts."""
+        return {"digest": digest, "source": self.source, "produced": self.produced and self.produced.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A record whose pictures have been read: by sheet number, and by drawing number where a source cuts.
     `broken` names those that could not be; the rest of the patent is searchable all the same.
     """
 
     record: PatentRecord
-    digest: str
+    parts: Parts
+    skip: str | None = None  # why it added nothing when it was read, so that its pictures were not decoded
     sheets: dict[int, Picture] = field(default_factory=dict)
     cuts: dict[int, Picture] = field(default_factory=dict)
     broken: list[Rejected] = field(default_factory=list)
 
 
-def digest_of(record: PatentRecord, originals: Sequence[str]) -> str:
-    """What tells a corrected record from a repeated one: its facts and the SHA-256 of each picture."""
-    return hashlib.sha256("\n".join([record.facts_digest(), *originals]).encode()).hexdigest()
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which parts of a record count; where none does, why."""
+
+    text: bool = False
+    pictures: bool = False
+    reason: str | None = None
 
 
 def newest_versions(session: Session, patent_ids: Sequence[str]) -> dict[str, Patent]:
@@ -52,15 +78,40 @@ def newest_versions(session: Session, patent_ids: Sequence[str]) -> dict[str, Pa
     return {patent.patent_id: patent for patent in session.scalars(select(Patent).where(Patent.row_id.in_(last)))}
 
 
-def reason_to_skip(record: PatentRecord, digest: str, known: Patent | None) -> str | None:
-    """Why a record adds nothing to what is known, or None if it does."""
+def choose(parts: Parts, known: Patent | None, *, damaged: bool = False) -> Choice:
+    """What of a record counts beside the newest version of its patent, so that their order does not matter.
+
+    Text and pictures are chosen apart. An office's own count over a data set's; of one source the later produced
+    count, and where that is equal or unknown those that were loaded last. What a version lacks it takes from any
+    record. A package with a damaged picture replaces no pictures that are there.
+    """
     if known is None:
-        return None
-    if known.digest == digest:
-        return "unchanged" if known.removed_in is None else "withdrawn"
-    if known.removed_in is None and known.source == "uspto" and record.source != "uspto":
-        return "full-text-known"
-    return None
+        return Choice(text=True, pictures=True)
+    provenance = _provenance_of(known)
+    text, pictures = provenance["text"], provenance.get("pictures")
+    same_pictures = pictures is not None and parts.pictures == pictures["digest"]
+    if parts.text == text["digest"] and (parts.pictures is None or same_pictures):
+        return Choice(reason="unchanged" if known.removed_in is None else "withdrawn")
+    if known.removed_in is not None:
+        return Choice(text=True, pictures=True)
+    if damaged and pictures is not None:
+        return Choice(reason="damaged")
+    rank = _rank(parts.provenance(parts.text))
+    takes_pictures = parts.pictures is not None and not same_pictures and (pictures is None or rank >= _rank(pictures))
+    takes_text = rank >= _rank(text) and (takes_pictures or parts.text != text["digest"])
+    if takes_text or takes_pictures:
+        return Choice(text=takes_text, pictures=takes_pictures)
+    return Choice(reason="full-text-known" if rank[0] < _rank(text)[0] else "newer-known")
+
+
+def _provenance_of(patent: Patent) -> dict[str, dict[str, Any]]:
+    """Where its text and its pictures come from; of versions from before these were told apart, from one source."""
+    whole = {"digest": patent.digest, "source": patent.source, "produced": None}
+    return patent.provenance or {"text": whole, "pictures": whole}
+
+
+def _rank(part: dict[str, Any]) -> tuple[bool, str]:
+    return part["source"] in OFFICES, part["produced"] or ""
 
 
 def lock(session: Session) -> None:
@@ -69,16 +120,22 @@ def lock(session: Session) -> None:
 
 
 def add_version(session: Session, prepared: Prepared, known: Patent | None, job_id: UUID, snapshot: int) -> Patent:
-    """Write a new version and close the open one. Text without drawings keeps the drawings that are there."""
+    """Write a new version and close the open one, from which it keeps the part that `choose` does not replace."""
     before = known if known is not None and known.removed_in is None else None
+    choice = choose(prepared.parts, before, damaged=bool(prepared.broken))
     if before is not None:
         corpus.close_patent(session, before, snapshot)
         session.flush()
-    patent = _patent(prepared, job_id, snapshot)
+    patent = _patent(prepared) if choice.text or before is None else _copy(before, removed_in=None)
+    patent.job_id, patent.added_in = job_id, snapshot
+    _state_provenance(patent, prepared.parts, choice, before)
     session.add(patent)
     session.flush()
-    figures = _add_figures(session, patent, prepared.record)
-    if prepared.record.drawings or before is None:
+    if choice.text or before is None:
+        figures = _add_figures(session, patent, prepared.record)
+    else:
+        figures = _keep_figures(session, patent, before)
+    if choice.pictures or before is None:
         _add_drawings(session, patent, prepared, figures, snapshot)
     else:
         _keep_drawings(session, patent, before, figures, snapshot)
@@ -88,7 +145,7 @@ def add_version(session: Session, prepared: Prepared, known: Patent | None, job_
     return patent
 
 
-def _patent(prepared: Prepared, job_id: UUID, snapshot: int) -> Patent:
+def _patent(prepared: Prepared) -> Patent:
     record = prepared.record
     plain = (
         *("office", "number", "kind", "title", "claim", "application", "hague", "extra", "source"),
@@ -96,14 +153,22 @@ def _patent(prepared: Prepared, job_id: UUID, snapshot: int) -> Patent:
     )
     return Patent(
         patent_id=record.id,
-        digest=prepared.digest,
         locarno_further=list(record.locarno_further),
         family=[asdict(link) for link in record.family],
         family_keys=list(record.family_keys),
-        job_id=job_id,
-        added_in=snapshot,
         **{name: getattr(record, name) for name in plain},
     )
+
+
+def _state_provenance(patent: Patent, parts: Parts, choice: Choice, before: Patent | None) -> None:
+    """Where the parts come from. The digest is that of both, whichever of them came first."""
+    kept = _provenance_of(before) if before is not None else {}
+    text = parts.provenance(parts.text) if choice.text else kept.get("text")
+    pictures = parts.provenance(parts.pictures) if choice.pictures and parts.pictures else kept.get("pictures")
+    told = {"text": text, "pictures": pictures}
+    patent.provenance = {name: part for name, part in told.items() if part is not None}
+    digests = [part["digest"] if part is not None else "" for part in told.values()]
+    patent.digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def _add_figures(session: Session, patent: Patent, record: PatentRecord) -> dict[str, Figure]:
@@ -116,6 +181,20 @@ def _add_figures(session: Session, patent: Patent, record: PatentRecord) -> dict
     session.add_all(Citation(patent_row=patent.row_id, **asdict(citation)) for citation in record.citations)
     session.flush()
     return {figure.number: figure for figure in figures}
+
+
+def _keep_figures(session: Session, patent: Patent, before: Patent) -> dict[str, Figure]:
+    """Give the new version the old one's figures (returned by number) and citations."""
+    kept = [_copy(row, patent_row=patent.row_id) for row in _rows_of(session, Figure, before)]
+    session.add_all(kept)
+    session.add_all(_copy(row, patent_row=patent.row_id) for row in _rows_of(session, Citation, before))
+    session.flush()
+    return {figure.number: figure for figure in kept}
+
+
+def _rows_of(session: Session, table: type[Row], patent: Patent) -> Sequence[Row]:
+    rows = select(table).where(table.__table__.c.patent_row == patent.row_id)
+    return session.scalars(rows.order_by(table.__table__.c.row_id)).all()
 
 
 def _add_drawings(
@@ -153,8 +232,7 @@ def _keep_drawings(session: Session, patent: Patent, before: Patent, figures: di
     statement = select(Drawing, Sheet, Figure.number).join(Sheet, Sheet.row_id == Drawing.sheet_row)
     statement = statement.outerjoin(Figure, Figure.row_id == Drawing.figure_row)
     was = session.execute(statement.where(Drawing.patent_row == before.row_id)).all()
-    sheets = session.scalars(select(Sheet).where(Sheet.patent_row == before.row_id)).all()
-    kept = {sheet.row_id: _copy(sheet, patent_row=patent.row_id) for sheet in sheets}
+    kept = {sheet.row_id: _copy(sheet, patent_row=patent.row_id) for sheet in _rows_of(session, Sheet, before)}
     session.add_all(kept.values())
     session.flush()
     for old, sheet, number in was:

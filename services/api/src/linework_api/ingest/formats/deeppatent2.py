@@ -7,22 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-import structlog
-
 from linework_api.ingest.captions import parse
 from linework_api.ingest.formats.faults import Fault, Found
-from linework_api.ingest.formats.grant import locarno_class, parse_day, unpadded
+from linework_api.ingest.formats.grant import locarno_class, office_and_number, parse_day
 from linework_api.ingest.formats.grouping import Index, Record
-from linework_api.ingest.formats.limits import Limits
 from linework_api.ingest.formats.pictures import Pictures, Read
-from linework_core.errors import LineworkError
 from linework_core.records import DrawingSource, Figure, PatentRecord, Rejected, Sheet
-
-log = structlog.get_logger()
 
 PATENT_ID = re.compile(r"(?P<id>[A-Za-z0-9][A-Za-z0-9._-]{0,63}?)(?:-(?P<date>\d{8}))?")
 # '…-D00006_9.png': the 9th drawing of the patent, on its 6th sheet
 IMAGE_NAME = re.compile(r"-D(?P<sheet>\d{5})(?:_(?P<drawing>\d{1,4}))?\.\w+$", re.IGNORECASE)
+
+# The data set's folders: of sheets, and of the drawings cut from them
+ORIGINAL, SEGMENTED = "original", "segmented"
 
 
 def looks_like(record: object) -> bool:
@@ -30,38 +27,24 @@ def looks_like(record: object) -> bool:
     return isinstance(record, dict) and not {"patentID", "subfigure_file", "figure_file"}.isdisjoint(record)
 
 
-def add_record(index: Index, where: str, value: object) -> Rejected | None:
-    """File a record under its patent. Returns why it cannot be; `where` is how a person would find it."""
+def add_record(index: Index, value: object) -> None:
+    """File a record under its patent. Raises Fault 'bad-record', 'bad-id'."""
     if not isinstance(value, dict):
-        return Rejected(where, "bad-record", f"A {type(value).__name__} stands where a record should.")
+        raise Fault("bad-record", f"A {type(value).__name__} stands where a record should.")
     patent = value.get("patentID")
     if not isinstance(patent, str) or PATENT_ID.fullmatch(patent.strip()) is None:
-        return Rejected(where, "bad-id", f"The patentID is {str(patent)[:100]!r}.")
-    index.add_record(patent.strip(), value)
-    return None
+        raise Fault("bad-id", f"The patentID is {str(patent)[:100]!r}.")
+    index.add_record(patent.strip(), "deeppatent2", value)
 
 
-def read_patents(name: str, index: Index, pictures: Sequence[Pictures], limits: Limits) -> Iterator[Found]:
-    """The patents of an index that is complete. `pictures` are searched in their order.
+def read_patent(source: str, patent: str, records: list[Record], pictures: Sequence[Pictures]) -> Iterator[Found]:
+    """A patent whose records are drawings. `pictures` are searched in their order; without any the text stands alone.
 
-    Without any pictures the texts are taken alone; `name` is how a person would find the data set.
+    Raises Fault.
     """
-    for patent, records in index.patents(limits.package_files):
-        try:
-            if len(records) > limits.package_files:
-                raise Fault("too-many-files", f"It has more than {limits.package_files:,} drawings.")
-            reading = _Patent(patent, [_Drawing.of(record) for record in records], pictures)
-            record = reading.record()
-        except Fault as fault:
-            yield fault.of(f"{name}, {patent}")
-        except LineworkError:
-            raise  # the store failed, not the record
-        except Exception as error:
-            log.exception("record-unreadable", record=patent)
-            yield Rejected(f"{name}, {patent}", "unreadable-record", f"{type(error).__name__}: {error}")
-        else:
-            yield record
-            yield from reading.set_aside
+    reading = _Patent(source, patent, [_Drawing.of(record) for record in records], pictures)
+    yield reading.record()
+    yield from reading.set_aside
 
 
 # ---- one drawing -----------------------------------------------------------------------------------------
@@ -99,7 +82,9 @@ class _Drawing:
         digits = [int(part) for part in re.findall(r"\d{1,9}", _string(self.values, "figid") or "")]
         sheet = unknown if self.sheet is None else self.sheet
         number = unknown if self.number is None else self.number
-        return (sheet, number, tuple(digits) or (unknown,), self.cut_file or self.sheet_file or "")
+        file = self.cut_file or self.sheet_file or ""
+        in_file = [int(part) for part in re.findall(r"\d{1,9}", file)]  # 'img-10' stands behind 'img-9'
+        return (sheet, number, tuple(digits) or (unknown,), tuple(in_file), file)
 
 
 def _place(drawing: _Drawing) -> tuple[Any, ...]:
@@ -113,11 +98,12 @@ def _place(drawing: _Drawing) -> tuple[Any, ...]:
 class _Patent:
     """A patent in the making. `set_aside` holds the drawings that could not be taken."""
 
+    source: str
     patent: str
     drawings: list[_Drawing]
     pictures: Sequence[Pictures]
     set_aside: list[Rejected] = field(default_factory=list)
-    looked: dict[str, Read | Fault] = field(default_factory=dict)
+    looked: dict[tuple[str, str], Read | Fault] = field(default_factory=dict)
 
     def record(self) -> PatentRecord:
         """Raises Fault."""
@@ -125,14 +111,16 @@ class _Patent:
         matched = PATENT_ID.fullmatch(self.patent)
         assert matched is not None  # add_record has looked
         identity = matched["id"]
-        office, number = _office_and_number(identity)
+        office, number = office_and_number(identity)
         granted = _date(self._first("patentdate")) or parse_day(matched["date"])
         locarno, edition = _class(self._first("classification_locarno"))
         title = self._first("object_title") or self._first("object")
         figures, shown = self._figures(title)
-        sheets, cuts = self._sheets(shown) if self.pictures else ((), ())
+        # an id may bear its date, as DeepPatent2's do; then its sheets have it from there
+        stem = self.patent if matched["date"] or granted is None else f"{identity}-{granted:%Y%m%d}"
+        sheets, cuts = self._sheets(stem, shown) if self.pictures else ((), ())
         return PatentRecord(
-            source="deeppatent2",
+            source=self.source,
             id=identity,
             office=office,
             number=number,
@@ -186,20 +174,19 @@ class _Patent:
 
     # images
 
-    def _sheets(self, shown: list[str | None]) -> tuple[tuple[Sheet, ...], tuple[DrawingSource, ...]]:
+    def _sheets(self, stem: str, shown: list[str | None]) -> tuple[tuple[Sheet, ...], tuple[DrawingSource, ...]]:
         """Sheets and drawings whose images are there; the others are set aside."""
         sheets: list[Sheet] = []
         cuts: list[DrawingSource] = []
         for number, members in self._by_sheet().items():
-            whole = self._image(members[0][1].sheet_file, quiet=True)
+            whole = self._image(members[0][1].sheet_file, ORIGINAL, quiet=True)
             drawn = list(self._cuts(number, members, whole, shown))
             page = whole or next((cut.read for cut in drawn if cut.read), None)
             if page is None:
                 continue
             file = members[0][1].sheet_file or members[0][1].cut_file or ""
             role = "front_page" if number == 0 else "drawings"
-            stem = f"{self.patent}-D{number:05d}"
-            sheets.append(Sheet(stem, PurePosixPath(file).name, number, role, page))  # type: ignore[arg-type]
+            sheets.append(Sheet(f"{stem}-D{number:05d}", PurePosixPath(file).name, number, role, page))  # type: ignore[arg-type]
             cuts.extend(drawn if number > 0 else ())
         return tuple(sheets), tuple(self._each_number_once(cuts))
 
@@ -218,33 +205,37 @@ class _Patent:
     ) -> Iterator[DrawingSource]:
         """The drawings of a sheet. A sheet that shows one figure and is not cut is itself the drawing."""
         alone = len(members) == 1
-        uncut = whole is not None and not any(self._image(d.cut_file, quiet=True) for _, d in members)
+        uncut = whole is not None and not any(self._image(d.cut_file, SEGMENTED, quiet=True) for _, d in members)
         for position, drawing in members[:1] if uncut else members:
-            own = drawing.cut_file or (drawing.sheet_file if alone else None)
-            read = None if uncut else self._image(own, quiet=False)
+            own, kind = drawing.cut_file, SEGMENTED
+            if own is None and alone:
+                own, kind = drawing.sheet_file, ORIGINAL
+            read = None if uncut else self._image(own, kind, quiet=False)
             figure, box = (shown[position], _box(drawing.values)) if alone or not uncut else (None, None)
             if read is not None or uncut:
                 yield DrawingSource(sheet, drawing.number or 0, figure, box, read)
 
-    def _image(self, file: str | None, *, quiet: bool) -> Read | None:
+    def _image(self, file: str | None, kind: str, *, quiet: bool) -> Read | None:
         """Reads an image, or None if it is not there; then the drawing is set aside, unless `quiet`."""
-        found = self._look(file)
+        found = self._look(file, kind)
         if not isinstance(found, Fault):
             return found
         if not quiet:
             self.set_aside.append(found.of(f"{self.patent}/{file}" if file else self.patent))
         return None
 
-    def _look(self, file: str | None) -> Read | Fault:
+    def _look(self, file: str | None, kind: str) -> Read | Fault:
+        """Looks in the folders and archives of the image's kind first: a sheet and its only cut may have one name."""
         if file is None:
             return Fault("missing-image", "The record names no image of its own.")
-        if file not in self.looked:
+        if (file, kind) not in self.looked:
+            libraries = sorted(self.pictures, key=lambda library: not library.label.lower().startswith(kind))
             try:
-                found = next((read for library in self.pictures if (read := library.find(file))), None)
-                self.looked[file] = found or Fault("missing-image", f"There is no image {file!r}.")
+                found = next((read for library in libraries if (read := library.find(file, kind))), None)
+                self.looked[file, kind] = found or Fault("missing-image", f"There is no image {file!r}.")
             except Fault as fault:
-                self.looked[file] = fault
-        return self.looked[file]
+                self.looked[file, kind] = fault
+        return self.looked[file, kind]
 
     def _each_number_once(self, cuts: list[DrawingSource]) -> Iterator[DrawingSource]:
         taken: set[int] = set()
@@ -274,15 +265,6 @@ def _strings(values: Record, key: str) -> list[str]:
     several = values.get(key)
     items = several if isinstance(several, list) else [several]
     return [text for item in items if (text := _string({key: item}, key))]
-
-
-def _office_and_number(identity: str) -> tuple[str, str]:
-    """'USD0836880' → US, D836880; 'LD3001' → LD, 3001; without letters in front the office is unknown ('XX')."""
-    if re.fullmatch(r"US[A-Z]*\d+", identity):
-        return "US", unpadded(identity[2:])
-    match = re.match(r"[A-Z]+", identity)
-    office = match[0] if match and match[0] != identity else "XX"
-    return office, identity.removeprefix(office)
 
 
 def _date(text: str | None) -> dt.date | None:

@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from lxml import etree
-
 from linework_api.ingest.captions import Label, parse, split_label, tidy
 from linework_core.records import Figure
 
@@ -24,8 +22,8 @@ _NEXT_FIGURE = re.compile(r"(?<=[;.])\s+(?:and,?\s+)?(?=FIGS?\.\s*\d|Figs?\.\s*\
 _PRODUCT = re.compile(r"(\d{1,3})\.\s+(\D.{0,200})")
 
 
-def describe(sections: Iterable[etree._Element], title: str | None) -> Described:
-    """Read the paragraphs of description-of-drawings elements.
+def describe(paragraphs: Iterable[str], title: str | None) -> Described:
+    """Read the paragraphs in which a patent describes its drawings.
 
     A figure is described by a sentence that begins with its label ('FIG. 3 is', 'FIGS. 3 and 4 are', '1.4 : ');
     a disclaimer that mentions figures further on is no figure. Where a figure is described more than once, the
@@ -35,7 +33,7 @@ def describe(sections: Iterable[etree._Element], title: str | None) -> Described
     captions: dict[str, tuple[Label, str]] = {}
     products: dict[str, str] = {}
     repeated = 0
-    for sentence in _sentences(sections):
+    for sentence in _sentences(paragraphs):
         label = split_label(sentence)
         if label is None:
             if product := _PRODUCT.fullmatch(sentence):
@@ -52,11 +50,15 @@ def describe(sections: Iterable[etree._Element], title: str | None) -> Described
     return Described(_with_objects(figures, products, title), {"repeated_figures": repeated} if repeated else {})
 
 
-def _sentences(sections: Iterable[etree._Element]) -> Iterable[str]:
-    for section in sections:
-        for paragraph in section.iter("p"):
-            text = tidy("".join(paragraph.itertext()))
-            yield from (tidy(sentence) for sentence in _NEXT_FIGURE.split(text))
+def unlabelled(number: str, caption: str, title: str | None) -> Figure:
+    """The figure of a caption that bears no label."""
+    parsed = parse(caption)
+    return Figure(number, f"FIG. {number}", caption, parsed.view, parsed.object or title)
+
+
+def _sentences(paragraphs: Iterable[str]) -> Iterable[str]:
+    for paragraph in paragraphs:
+        yield from (tidy(sentence) for sentence in _NEXT_FIGURE.split(" ".join(paragraph.split())))
 
 
 def _figure(number: str, label: Label, caption: str) -> Figure:

@@ -3,7 +3,7 @@
 import datetime as dt
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from lxml import etree
 
@@ -14,6 +14,7 @@ from linework_core.records import Citation, FamilyLink, PatentRecord
 
 # Documents that stand among grants in the full-text files.
 COMPANIONS = frozenset({"sequence-cwu", "us-patent-application"})
+DESIGN_SERIES = ("29", "35")  # of application numbers; 35 came by way of The Hague
 # Relations whose parent's filing date an applicant claims; a substitute or a correction claims none.
 CLAIMING = frozenset({
     "division", "continuation", "continuation-in-part", "continuing-reissue", "reissue", "divisional-reissue",
@@ -21,7 +22,7 @@ CLAIMING = frozenset({
 })  # fmt: skip
 
 
-def parse_xml(data: bytes, limits: Limits) -> etree._Element:
+def parse(data: bytes, limits: Limits) -> etree._Element:
     """The root element. A DOCTYPE is fine and never fetched; declared entities are refused.
 
     Raises Fault: too-large, bad-xml, xml-entities.
@@ -43,15 +44,28 @@ def parse_xml(data: bytes, limits: Limits) -> etree._Element:
 
 
 def is_design(root: etree._Element) -> bool:
-    """Whether the grant is a design's. Raises Fault 'unsupported-xml' if it is no grant of version 4."""
+    """Whether the grant is a design's, or the reissue of one: its application then is of a design's series.
+
+    Raises Fault 'unsupported-xml' if it is no grant of version 4.
+    """
     if root.tag in COMPANIONS:
         return False
     head = root.find("us-bibliographic-data-grant")
     if root.tag != "us-patent-grant" or head is None:
-        raise Fault("unsupported-xml", f"The root element is {root.tag!r}; a version 4 us-patent-grant is needed.")
+        raise Fault(
+            "unsupported-xml",
+            f"The root element is {root.tag!r}; us-patent-grant (version 4) or PATDOC is needed.",
+        )
     application = head.find("application-reference")
-    kind = _text(head, "publication-reference/document-id/kind") or ""
-    return (application is not None and application.get("appl-type") == "design") or kind.startswith("S")
+    kind = text_at(head, "publication-reference/document-id/kind") or ""
+    if (application is not None and application.get("appl-type") == "design") or kind.startswith("S"):
+        return True
+    return kind.startswith("E") and text_at(head, "us-application-series-code") in DESIGN_SERIES
+
+
+def images(root: etree._Element) -> list[str]:
+    """The files of its sheets, in their order."""
+    return [str(node.get("file", "")) for node in root.iterfind("drawings/figure/img")]
 
 
 def read_grant(root: etree._Element) -> PatentRecord:
@@ -65,30 +79,31 @@ def read_grant(root: etree._Element) -> PatentRecord:
     office, number, published = _document(head.find("publication-reference/document-id"))
     _, application, filed_text = _document(head.find("application-reference/document-id"))
     filed, hague = parse_day(filed_text), _hague(head)
-    title = _text(head, "invention-title")
+    title = text_at(head, "invention-title")
     locarno, odd_class = _locarno(head)
     family = [*_priority_claims(head), *_hague_link(hague), *_related(head)]
-    read = figures.describe(root.iterfind("description/description-of-drawings"), title)
+    read = figures.describe(paragraphs(root, "description/description-of-drawings//p"), title)
     return PatentRecord(
         source="uspto",
-        id=_identity(office, number),
+        id=identity(office, number),
         office=office,
         number=unpadded(number),
-        kind=_text(head, "publication-reference/document-id/kind"),
+        kind=text_at(head, "publication-reference/document-id/kind"),
         title=title,
         granted=parse_day(published),
         filed=filed,
-        priority=_priority(filed, family, hague),
+        priority=earliest_priority(filed, family, (hague.get("filed"), hague.get("registered"))),
         locarno=locarno[0] if locarno else None,
-        locarno_edition=_text(head, "classification-locarno/edition"),
+        locarno_edition=text_at(head, "classification-locarno/edition"),
         locarno_further=tuple(locarno[1:]),
-        claim=_text(root, "claims/claim"),
-        application=office + _plain(office, application) if application else None,
+        claim=text_at(root, "claims/claim"),
+        application=office + plain_number(office, application) if application else None,
         hague=hague or None,
         family=tuple(family),
         citations=tuple(_citations(head)),
         figures=read.figures,
         extra=_extra(head, read.anomalies, odd_class),
+        produced=parse_day(root.get("date-produced")),
     )
 
 
@@ -101,12 +116,21 @@ def unpadded(number: str) -> str:
     return match[1] + match[2] if match else number
 
 
-def _identity(office: str, number: str) -> str:
-    """The id as file names have it: 'USD0907292'. Raises Fault 'bad-id'."""
-    match = re.fullmatch(r"D0*(\d{1,7})", number)
-    if office != "US" or match is None:
+def identity(office: str, number: str) -> str:
+    """The id as file names have it: 'USD0907292', of a reissue 'USRE048378'. Raises Fault 'bad-id'."""
+    match = re.fullmatch(r"(D|RE)0*(\d{1,7})", number)
+    if office != "US" or match is None or len(match[2]) > 8 - len(match[1]):
         raise Fault("bad-id", f"{office} {number!r} is not the number of a US design.")
-    return f"USD{match[1]:0>7}"
+    return f"US{match[1]}{match[2].zfill(8 - len(match[1]))}"
+
+
+def office_and_number(identity: str) -> tuple[str, str]:
+    """'USD0836880' → US, D836880; 'LD3001' → LD, 3001; without letters in front the office is unknown ('XX')."""
+    if re.fullmatch(r"US[A-Z]*\d+", identity):
+        return "US", unpadded(identity[2:])
+    match = re.match(r"[A-Z]+", identity)
+    office = match[0] if match and match[0] != identity else "XX"
+    return office, identity.removeprefix(office)
 
 
 def cited_number(office: str, number: str, kind: str | None) -> str:
@@ -124,7 +148,7 @@ def cited_number(office: str, number: str, kind: str | None) -> str:
     return f"{office}{plain}{kind or ''}"
 
 
-def _plain(office: str, number: str) -> str:
+def plain_number(office: str, number: str) -> str:
     """US application numbers are printed with and without marks; other offices' marks are part of the number."""
     return re.sub(r"[\s/,]", "", number) if office == "US" else number
 
@@ -151,27 +175,40 @@ def reduced_date(text: str | None) -> str | None:
 # ---- parts of the head -----------------------------------------------------------------------------------
 
 
-def _text(node: etree._Element | None, path: str) -> str | None:
-    """The text at a path, markup left out, in one line. Named entities of HTML stand in older documents."""
+def text_at(node: etree._Element | None, path: str) -> str | None:
+    """The text at a path, markup left out, in one line; None if there is none."""
     found = node.find(path) if node is not None else None
-    text = " ".join(html.unescape("".join(found.itertext())).split()) if found is not None else ""
-    return text or None
+    return _line(found) or None if found is not None else None
+
+
+def paragraphs(root: etree._Element, path: str) -> Iterator[str]:
+    """The texts of all elements at a path, each in one line."""
+    return (_line(node) for node in root.iterfind(path))
+
+
+def _line(node: etree._Element) -> str:
+    """Named entities of HTML stand in older documents."""
+    return " ".join(html.unescape("".join(node.itertext())).split())
 
 
 def _document(node: etree._Element | None) -> tuple[str, str, str | None]:
     """Office, number as printed, and date as printed, of a document-id."""
-    return _text(node, "country") or "", _text(node, "doc-number") or "", _text(node, "date")
+    return text_at(node, "country") or "", text_at(node, "doc-number") or "", text_at(node, "date")
 
 
 def _locarno(head: etree._Element) -> tuple[list[str], str | None]:
-    """Classes from Locarno's own element ('2803' → '28-03'), main class first, and the first that is none."""
-    found: list[str] = []
+    """Classes from Locarno's own element, main class first, and the first text that is none."""
     own = head.find("classification-locarno")
     nodes = [] if own is None else [*own.findall("main-classification"), *own.findall("further-classification")]
-    for node in nodes:
-        printed = "".join(node.itertext()).strip()
-        if (name := locarno_class(printed)) is None:
-            return found, printed
+    return locarno_classes("".join(node.itertext()).strip() for node in nodes)
+
+
+def locarno_classes(printed: Iterable[str]) -> tuple[list[str], str | None]:
+    """The classes up to the first text that is none ('2803' → '28-03'), and that text."""
+    found: list[str] = []
+    for text in printed:
+        if (name := locarno_class(text)) is None:
+            return found, text
         found.append(name)
     return found, None
 
@@ -188,10 +225,10 @@ def locarno_class(text: str) -> str | None:
 def _hague(head: etree._Element) -> dict[str, str]:
     own = head.find("hague-agreement-data")
     told = {
-        "number": _text(own, "international-registration-number"),
-        "filed": reduced_date(_text(own, "international-filing-date/date")),
-        "registered": reduced_date(_text(own, "international-registration-date/date")),
-        "published": reduced_date(_text(own, "international-registration-publication-date/date")),
+        "number": text_at(own, "international-registration-number"),
+        "filed": reduced_date(text_at(own, "international-filing-date/date")),
+        "registered": reduced_date(text_at(own, "international-registration-date/date")),
+        "published": reduced_date(text_at(own, "international-registration-publication-date/date")),
     }
     return {key: value for key, value in told.items() if value}
 
@@ -205,7 +242,7 @@ def _priority_claims(head: etree._Element) -> Iterator[FamilyLink]:
     for claim in head.iterfind("priority-claims/priority-claim"):
         office, number, date = _document(claim)
         if office and number:
-            yield FamilyLink("priority", office, _plain(office, number), reduced_date(date))
+            yield FamilyLink("priority", office, plain_number(office, number), reduced_date(date))
 
 
 def _related(head: etree._Element) -> Iterator[FamilyLink]:
@@ -234,13 +271,16 @@ def _related(head: etree._Element) -> Iterator[FamilyLink]:
 def _link(relation: str, node: etree._Element) -> Iterator[FamilyLink]:
     office, number, date = _document(node)
     if office and number:
-        plain = unpadded(_plain(office, number)) if relation.endswith("-grant") else _plain(office, number)
+        plain = unpadded(plain_number(office, number)) if relation.endswith("-grant") else plain_number(office, number)
         yield FamilyLink(relation, office, plain, reduced_date(date))
 
 
-def _priority(filed: dt.date | None, family: list[FamilyLink], hague: dict[str, str]) -> dt.date | None:
+def earliest_priority(
+    filed: dt.date | None, family: Iterable[FamilyLink], others: Iterable[str | None] = ()
+) -> dt.date | None:
+    """The earliest date that the family claims, or of `others`, that lies before the filing; else the filing's."""
     claimed = [link.date for link in family if link.relation in CLAIMING or link.relation == "priority"]
-    days = [_iso_day(text) for text in [*claimed, hague.get("filed"), hague.get("registered")]]
+    days = [_iso_day(text) for text in [*claimed, *others]]
     earlier = [day for day in days if day is not None and (filed is None or day < filed)]
     return min(earlier, default=filed)
 
@@ -257,32 +297,33 @@ def _citations(head: etree._Element) -> Iterator[Citation]:
         office, number, date = _document(node)
         if not number:
             continue
-        kind = _text(node, "kind")
+        kind = text_at(node, "kind")
         yield Citation(
             number=cited_number(office, number, kind),
             raw_number=number,
             office=office,
             kind=kind,
             date=reduced_date(date),
-            name=_text(node, "name"),
-            category=_text(citation, "category"),
+            name=text_at(node, "name"),
+            category=text_at(citation, "category"),
         )
 
 
 def _extra(head: etree._Element, anomalies: dict[str, int], odd_class: str | None) -> dict[str, object]:
     """What the document says of itself, to compare with what was found, and what else has no place."""
-    literature = [_text(node, ".") for node in head.iter("nplcit")]
+    literature = [text_at(node, ".") for node in head.iter("nplcit")]
     told: dict[str, object | None] = {
-        "stated_sheets": _count(head, "figures/number-of-drawing-sheets"),
-        "stated_figures": _count(head, "figures/number-of-figures"),
+        "stated_sheets": count_at(head, "figures/number-of-drawing-sheets"),
+        "stated_figures": count_at(head, "figures/number-of-figures"),
         "literature": [text for text in literature if text] or None,
-        "classification_national": _text(head, "classification-national/main-classification"),
+        "classification_national": text_at(head, "classification-national/main-classification"),
         "unread_locarno": odd_class,
         "anomalies": anomalies or None,
     }
     return {key: value for key, value in told.items() if value is not None}
 
 
-def _count(head: etree._Element, path: str) -> int | None:
-    text = _text(head, path)
+def count_at(head: etree._Element, path: str) -> int | None:
+    """A number at a path; None for anything else."""
+    text = text_at(head, path)
     return int(text) if text and re.fullmatch(r"\d{1,6}", text) else None

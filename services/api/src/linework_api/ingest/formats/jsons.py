@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any, Protocol
 
 import ijson
 
@@ -12,12 +12,11 @@ from linework_api.ingest.formats.limits import Limits
 BROKEN = (ijson.JSONError, ValueError, RecursionError)
 
 
-def values(file: IO[bytes], limits: Limits) -> Iterator[tuple[int, Any | Fault]]:
+def values(metered: "Metered", limits: Limits) -> Iterator[tuple[int, Any | Fault]]:
     """The records of a file with their ordinals from 1 on; in JSON lines a broken line gives its Fault.
 
     Raises Fault 'bad-json' or 'too-large' where an array breaks; what came before has been yielded.
     """
-    metered = _Metered(file, limits)
     head = metered.peek(limits.json_record)
     if head.startswith(b"{") and any(_is_object(line) for line in head.split(b"\n")[:4]):
         yield from _lines(metered, limits)
@@ -32,7 +31,7 @@ def values(file: IO[bytes], limits: Limits) -> Iterator[tuple[int, Any | Fault]]
         raise Fault("bad-json", f"The JSON is not well-formed: {str(error)[:300]}") from None
 
 
-def _lines(file: "_Metered", limits: Limits) -> Iterator[tuple[int, Any | Fault]]:
+def _lines(file: "Metered", limits: Limits) -> Iterator[tuple[int, Any | Fault]]:
     for ordinal, line in enumerate(file.lines(), start=1):
         if len(line) > limits.json_record:
             yield ordinal, Fault("too-large", f"The line has more than {limits.json_record:,} bytes.")
@@ -50,10 +49,14 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-class _Metered:
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Metered:
     """A stream without byte-order mark and leading space, which stops at a record that has no end."""
 
-    def __init__(self, file: IO[bytes], limits: Limits) -> None:
+    def __init__(self, file: Readable, limits: Limits) -> None:
         self._file, self._limits = file, limits
         self._head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
         self.since_last = 0

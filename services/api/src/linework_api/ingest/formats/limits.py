@@ -1,11 +1,12 @@
 """How much a stranger's archive may ask of us."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from linework_api.ingest.formats.faults import Fault
 
 MB = 1 << 20
+DOCUMENTS = (".xml", ".sgm", ".sgml")
 IMAGES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"})
 
 
@@ -17,12 +18,18 @@ class Limits:
     package_files: int = 2_000
     package: int = 1024 * MB  # one package, unpacked
     directory: int = 8 * MB  # table of contents of a ZIP; it is read into memory
+    image_directory: int = 64 * MB  # that of a ZIP with the images of a data set
+    copied: int = 64 * 1024 * MB  # images of a compressed tar, copied to temporary disk
     ratio: int = 250  # unpacked to packed, beyond `ratio_floor`
     ratio_floor: int = 16 * MB
     nesting: int = 3  # archives within archives
     xml: int = 32 * MB
     json_record: int = 8 * MB
     header: int = MB  # a tar's extended header (long names); it is read into memory
+
+    def of_images(self) -> "Limits":
+        """Those for a ZIP with the images of a data set: more of them than a package has."""
+        return replace(self, directory=self.image_directory)
 
     def check_ratio(self, unpacked: int, packed: int) -> None:
         """Raises Fault 'bomb'. A white sheet may shrink a thousandfold, so small sizes pass."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from linework_api.ingest.formats import datasets, fulltext, tars, uspto
+from linework_api.ingest.formats import datasets, fulltext, tables, tars, uspto, zips
 from linework_api.ingest.formats.faults import Fault, Found
 from linework_api.ingest.formats.limits import Limits, is_image
 from linework_api.ingest.formats.pictures import read_all
@@ -14,7 +14,7 @@ from linework_api.ingest.sources import Source
 from linework_core.errors import Forbidden, NotFound
 from linework_core.records import Passed, Rejected
 
-Kind = Literal["zip", "tar", "json", "xml", "image", "other"]
+Kind = Literal["zip", "tar", "records", "xml", "image", "other"]
 HEAD = 1024
 XML_STARTS = (b"<", b"\xff\xfe<\0", b"\xfe\xff\0<")  # also in UTF-16
 
@@ -40,7 +40,10 @@ def find(source: Source, images: Source | None, limits: Limits) -> Iterator[Pack
     if kind == "image":
         yield _found(source.name, Rejected(source.name, "unknown-format", "An image alone does not tell what it is."))
     elif kind == "other":
-        yield _found(source.name, Rejected(source.name, "unknown-format", "It is no ZIP, tar, JSON or XML."))
+        yield _found(
+            source.name,
+            Rejected(source.name, "unknown-format", "It is no ZIP, tar, JSON, XML, or CSV with a column `id`."),
+        )
     else:
         yield _of_file(kind, source.name, source, images, source.folder(), limits)
 
@@ -52,12 +55,12 @@ def kind_of(source: Source) -> Kind:
     with source.open() as file:
         head = file.read(HEAD)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if head.startswith(uspto.ZIP_MAGIC):
+    if head.startswith(zips.MAGIC):
         return "zip"
     if tars.is_compressed(head) or tars.is_tar(head):
         return "tar"
-    if text.startswith((b"[", b"{")):
-        return "json"
+    if text.startswith((b"[", b"{")) or tables.is_table(head):
+        return "records"
     return "xml" if text.startswith(XML_STARTS) else "other"
 
 
@@ -69,8 +72,8 @@ def _of_file(
         return Package(name, partial(_read_zip, name, source, limits))
     if kind == "tar":
         return Package(name, partial(_read_tar, name, source, limits))
-    if kind == "json":
-        return Package(name, partial(datasets.read_json, name, source, images, folder, limits))
+    if kind == "records":
+        return Package(name, partial(datasets.read_file, name, source, images, folder, limits))
     return Package(name, partial(_read_text, name, source, limits))
 
 
@@ -121,20 +124,24 @@ def _in_file(
     elif kind == "xml" and pictures:
         document = PackageFile(source.name, 0, partial(read_all, source, limits))
         yield Package(name, partial(uspto.read_document, name, document, pictures, limits))
-    elif kind != "tar" or not _serves_a_data_set(source, folder, limits):
+    elif kind not in ("tar", "zip") or not _serves_a_data_set(source, folder, limits):
         yield _of_file(kind, name, source, images, folder, limits)
 
 
-def _serves_a_data_set(tar: Source, folder: Source, limits: Limits) -> bool:
-    """Whether a tar holds the images of a JSON file in its folder, which then reads it."""
-    if not datasets.begins_with_image(tar, limits):
+def _serves_a_data_set(archive: Source, folder: Source, limits: Limits) -> bool:
+    """Whether an archive holds the images of records in its folder, whose reader then reads it."""
+    if not datasets.holds_only_images(archive, limits):
         return False
-    return any(_is_json(child) for child in folder.children() if not child.is_folder and child.name != tar.name)
+    return any(
+        datasets.serves(archive.name, child.name) and _is_records(child)
+        for child in folder.children()
+        if not child.is_folder and child.name != archive.name
+    )
 
 
-def _is_json(source: Source) -> bool:
+def _is_records(source: Source) -> bool:
     try:
-        return kind_of(source) == "json"
+        return kind_of(source) == "records"
     except (Forbidden, NotFound):
         return False
 
@@ -143,8 +150,12 @@ def _is_json(source: Source) -> bool:
 
 
 def _read_zip(name: str, source: Source, limits: Limits) -> Iterator[Found]:
+    """A package or packages, or a data set with its images."""
     with source.open() as file:
-        yield from uspto.read_zip(name, file, limits)
+        if datasets.zip_holds(file, limits) == "records":
+            yield from datasets.read_zip(name, file, limits)
+        else:
+            yield from uspto.read_zip(name, file, limits)
 
 
 def _read_text(name: str, source: Source, limits: Limits) -> Iterator[Found]:
@@ -155,7 +166,7 @@ def _read_text(name: str, source: Source, limits: Limits) -> Iterator[Found]:
 def _read_tar(name: str, source: Source, limits: Limits) -> Iterator[Found]:
     """A tar of packages, or of a data set with its images."""
     try:
-        holds = datasets.first_kind(source, limits)
+        holds = datasets.tar_holds(source, limits)
     except Fault:
         holds = "packages"  # their reader will meet the fault again, and tell
     if holds == "records":

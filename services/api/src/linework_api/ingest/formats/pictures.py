@@ -1,9 +1,11 @@
-"""Images by name, from a folder or an uncompressed tar."""
+"""Images by name, from a folder, a tar or a ZIP."""
 
+import tempfile
 from collections.abc import Callable
-from typing import BinaryIO
+from functools import partial
+from typing import IO, BinaryIO
 
-from linework_api.ingest.formats import tars
+from linework_api.ingest.formats import tars, zips
 from linework_api.ingest.formats.faults import Fault
 from linework_api.ingest.formats.grouping import Index
 from linework_api.ingest.formats.limits import Limits, is_image
@@ -11,6 +13,7 @@ from linework_api.ingest.sources import Source, walk
 from linework_core.errors import Forbidden, NotFound, UnreadableImage
 
 Read = Callable[[], bytes]
+Place = tuple[str, int, int]  # path in its library, and in a tar where its bytes begin and how many they are
 
 
 class FolderPictures:
@@ -18,71 +21,109 @@ class FolderPictures:
 
     def __init__(self, folder: Source, index: Index, library: int, limits: Limits) -> None:
         self.folder, self.index, self.library, self.limits = folder, index, library, limits
-        self._walked = False
+        self.label = folder.name
+        self._listed = False
 
-    def find(self, wanted: str) -> Read | None:
+    def find(self, wanted: str, kind: str | None = None) -> Read | None:
         """Reads the image that a record names. Raises Fault 'ambiguous-image', 'unsafe-path'."""
         try:
             source = self.folder.child(wanted)
         except Forbidden as error:
             raise Fault("unsafe-path", error.detail) from None
         if source is None:
-            self._walk()
-            found = self.index.images(self.library, wanted)
-            if len(found) > 1:
-                raise Fault("ambiguous-image", f"Several images are named {wanted!r}.")
-            source = self.folder.child(found[0][0]) if found else None
+            self.list_all()
+            place = _only(self.index.images(self.library, wanted, kind), wanted)
+            source = self.folder.child(place[0]) if place else None
         return None if source is None else lambda: read_all(source, self.limits)
 
-    def _walk(self) -> None:
+    def list_all(self) -> None:
         """List the folder once, and only if a name did not lead straight to its image."""
-        if not self._walked:
-            self._walked = True
+        if not self._listed:
+            self._listed = True
             for path, _ in walk(self.folder):
                 if is_image(path):
                     self.index.add_image(self.library, path)
 
-    def close(self) -> None: ...
-
 
 class TarPictures:
-    """Images of a tar. Its headers are read once; images are then read where they lie."""
+    """Images of a tar. Its headers are read once; images are then read where they lie.
 
-    def __init__(self, stream: BinaryIO, index: Index, library: int, limits: Limits) -> None:
-        self.stream, self.index, self.library, self.limits = stream, index, library, limits
+    A compressed tar cannot be read in any order: its images are copied to temporary disk, as far as limits allow.
+    """
+
+    def __init__(self, stream: BinaryIO, label: str, index: Index, library: int, limits: Limits) -> None:
+        self.stream, self.label, self.index, self.library, self.limits = stream, label, index, library, limits
+        compressed = tars.is_compressed(stream.read(8))
+        stream.seek(0)
+        self.mode = "r|*" if compressed else "r:"
+        self._copy: IO[bytes] | None = tempfile.TemporaryFile() if compressed else None  # noqa: SIM115  close() does
 
     def add(self, member: tars.Member) -> None:
-        path = member.name.removeprefix("./")
-        self.index.add_image(self.library, path, member.offset, member.size)
+        """Note an image. Raises Fault if the tar ends within it, or unpacks to more than is allowed."""
+        start = member.offset
+        if self._copy is not None:
+            start = self._copy.seek(0, 2)
+            if start + member.size > self.limits.copied:
+                raise Fault("too-large", f"It unpacks to more than {self.limits.copied:,} bytes: unpack it first.")
+            member.copy_to(self._copy)
+        self.index.add_image(self.library, member.name.removeprefix("./"), start, member.size)
 
     def add_all(self) -> None:
-        """Read all headers. Raises Fault if the tar is damaged or compressed; what was read stays known."""
-        if tars.is_compressed(self.stream.read(8)):
-            raise Fault("compressed-archive", "Unpack the tar: its images are wanted in any order.")
-        self.stream.seek(0)
-        for member in tars.members(self.stream, self.limits, mode="r:"):
+        """Note all images. Raises Fault if the tar is damaged; what was read stays known."""
+        for member in tars.members(self.stream, self.limits, mode=self.mode):
             if member.fault is None and is_image(member.name):
                 self.add(member)
 
-    def find(self, wanted: str) -> Read | None:
+    def find(self, wanted: str, kind: str | None = None) -> Read | None:
         """Reads the image that a record names. Raises Fault 'ambiguous-image'."""
-        found = self.index.images(self.library, wanted.removeprefix("./"))
-        if len(found) > 1:
-            raise Fault("ambiguous-image", f"Several images are named {wanted!r}.")
-        return (lambda: self._read(*found[0])) if found else None
+        place = _only(self.index.images(self.library, wanted.removeprefix("./"), kind), wanted)
+        return partial(self._read, *place) if place else None
+
+    def list_all(self) -> None:
+        """All images are known from the beginning."""
 
     def _read(self, path: str, start: int, size: int) -> bytes:
-        self.stream.seek(start)
-        data = self.stream.read(size)
+        file = self.stream if self._copy is None else self._copy
+        file.seek(start)
+        data = file.read(size)
         if len(data) < size:
             raise UnreadableImage(f"The tar ends within {path}.")
         return data
 
     def close(self) -> None:
-        self.stream.close()
+        if self._copy is not None:
+            self._copy.close()
 
 
-Pictures = FolderPictures | TarPictures
+class ZipPictures:
+    """Images of a ZIP. Raises Fault as `zips.open_zip` does."""
+
+    def __init__(self, file: BinaryIO, label: str, index: Index, library: int, limits: Limits) -> None:
+        self.label, self.index, self.library = label, index, library
+        self.archive = zips.open_zip(file, limits.of_images())
+
+    def add_all(self) -> None:
+        """Note all images."""
+        for info in self.archive.infolist():
+            if is_image(info.filename):
+                self.index.add_image(self.library, info.filename)
+
+    def find(self, wanted: str, kind: str | None = None) -> Read | None:
+        """Reads the image that a record names. Raises Fault 'ambiguous-image'."""
+        place = _only(self.index.images(self.library, wanted.removeprefix("./"), kind), wanted)
+        return zips.file_of(self.archive, place[0]).read if place else None
+
+    def list_all(self) -> None:
+        """All images are known from the beginning."""
+
+
+Pictures = FolderPictures | TarPictures | ZipPictures
+
+
+def _only(found: list[Place], wanted: str) -> Place | None:
+    if len(found) > 1:
+        raise Fault("ambiguous-image", f"Several images are named {wanted!r}.")
+    return found[0] if found else None
 
 
 def read_all(source: Source, limits: Limits) -> bytes:

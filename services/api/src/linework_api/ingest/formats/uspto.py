@@ -3,26 +3,25 @@
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 import structlog
 
-from linework_api.ingest.formats import tars
+from linework_api.ingest.formats import grant, sheets, st32, tars, zips
 from linework_api.ingest.formats.faults import Fault, Found
-from linework_api.ingest.formats.grant import is_design, parse_day, parse_xml, read_grant
-from linework_api.ingest.formats.limits import MB, Limits, is_image
+from linework_api.ingest.formats.grant import parse_day
+from linework_api.ingest.formats.limits import DOCUMENTS, MB, Limits, is_image
 from linework_api.ingest.formats.zips import PackageFile, files_of, open_zip
 from linework_core.errors import LineworkError, UnreadableImage
-from linework_core.records import DrawingSource, PackageRead, Passed, PatentRecord, Rejected, Sheet
+from linework_core.records import PackageRead, Passed, Rejected
 
 log = structlog.get_logger()
 
 SPOOL = 16 * MB  # a package up to this size stays in memory while it is read
-ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 WEEK = re.compile(r"I(\d{8})(?:\.\w+)*", re.IGNORECASE)  # the name of a weekly package
-OTHER_KINDS = re.compile(r"UTIL\d*|PLANT|REISSUE|SIR|DEF")  # folders of a weekly tar
+OTHER_KINDS = re.compile(r"UTIL\d*|PLANT|SIR|DEF")  # folders of a weekly tar; REISSUE may have designs
 
 
 # ---- one package -----------------------------------------------------------------------------------------
@@ -35,7 +34,7 @@ def read_package(name: str, files: Sequence[PackageFile], limits: Limits) -> Ite
     except Fault as fault:
         yield fault.of(name)
         return
-    documents = [file for file in files if file.name.lower().endswith(".xml")]
+    documents = [file for file in files if file.name.lower().endswith(DOCUMENTS)]
     if not documents:
         yield Rejected(name, "no-xml", f"None of its {len(files)} files is an XML document.")
     for document in documents:
@@ -51,12 +50,13 @@ def read_document(
     try:
         if document.size > limits.xml:
             raise Fault("too-large", f"The XML has {document.size:,} bytes; {limits.xml:,} are allowed.")
-        root = parse_xml(document.read(), limits)
-        if not is_design(root):
+        data = document.read()
+        generation = st32 if st32.is_st32(data) else grant
+        root = generation.parse(data, limits)
+        if not generation.is_design(root):
             yield Passed(name, "not-a-design")
             return
-        record = read_grant(root)
-        named = [str(node.get("file", "")) for node in root.iterfind("drawings/figure/img")]
+        record, named = generation.read_grant(root), generation.images(root)
     except Fault as fault:
         yield fault.of(name)
     except UnreadableImage as error:  # the archive's checksum is wrong
@@ -67,7 +67,7 @@ def read_document(
         log.exception("record-unreadable", record=name)
         yield Rejected(name, "unreadable-record", f"{type(error).__name__}: {error}")
     else:
-        yield from _with_sheets(name, record, named, images)
+        yield from sheets.with_sheets(name, record, named, images)
 
 
 def _check_size(files: Sequence[PackageFile], limits: Limits) -> None:
@@ -85,79 +85,7 @@ def _images_of(document: PackageFile, files: Sequence[PackageFile], *, alone: bo
     return {PurePosixPath(file.name).name.lower(): file for file in own}
 
 
-# ---- its sheets ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """An image that a grant names (or that lies beside it under a sheet's name)."""
-
-    file: str
-    number: int
-    named: bool
-
-
-def _with_sheets(
-    name: str, record: PatentRecord, named: list[str], images: dict[str, PackageFile] | None
-) -> Iterator[Found]:
-    """The record with its sheets and drawings; after it one Rejected for all images that are not there."""
-    if images is None:
-        yield record
-        return
-    pages = _pages(record, named, images)
-    stem = _stem(record)
-    sheets = tuple(
-        Sheet(
-            id=f"{stem}-D{page.number:05d}",
-            name=page.file,
-            number=page.number,
-            role="front_page" if page.number == 0 else "drawings",
-            read=images[page.file.lower()].read,
-        )
-        for page in pages
-        if page.file.lower() in images
-    )
-    missing = [page.file for page in pages if page.file.lower() not in images]
-    counts = {"missing_images": len(missing), "unnamed_sheets": sum(not page.named for page in pages)}
-    anomalies = record.extra.get("anomalies", {}) | {key: count for key, count in counts.items() if count}
-    extra = record.extra | ({"anomalies": anomalies} if anomalies else {})
-    yield replace(record, sheets=sheets, drawings=_drawings(record, pages, sheets), extra=extra)
-    if missing:
-        yield Rejected(name, "missing-image", f"{len(missing)} of {len(pages)} images: {', '.join(missing)}"[:1000])
-
-
-def _pages(record: PatentRecord, named: list[str], images: dict[str, PackageFile]) -> list[_Page]:
-    """The sheets in their order: those that the grant names, and any left out under a sheet's name."""
-    own = re.compile(rf"{record.id}-\d{{8}}-D(\d{{5}})\.\w+", re.IGNORECASE)
-    unnamed = sorted(file for file in images if own.fullmatch(file) and file not in {n.lower() for n in named})
-    pages: dict[int, _Page] = {}
-    for position, file in enumerate(dict.fromkeys([*named, *unnamed])):
-        match = re.search(r"-D(\d{5})\.\w+$", file, re.IGNORECASE)
-        number = int(match[1]) if match else position + 1
-        while number in pages:
-            number = max(pages) + 1
-        pages[number] = _Page(file, number, file in named)
-    return [pages[number] for number in sorted(pages)]
-
-
-def _drawings(record: PatentRecord, pages: list[_Page], sheets: Sequence[Sheet]) -> tuple[DrawingSource, ...]:
-    """Each sheet but the front page as one drawing, numbered in sheet order.
-
-    A missing sheet keeps its number and its place, so that the others are the same drawings once it is there.
-    A drawing is linked to a figure only if there are as many figures as sheets.
-    """
-    there = {sheet.number for sheet in sheets}
-    drawn = [page for page in pages if page.number > 0]
-    figures = [figure.number for figure in record.figures] if len(record.figures) == len(drawn) else []
-    return tuple(
-        DrawingSource(sheet=page.number, number=n, figure=figures[n - 1] if figures else None)
-        for n, page in enumerate(drawn, start=1)
-        if page.number in there
-    )
-
-
-def _stem(record: PatentRecord) -> str:
-    return f"{record.id}-{record.granted:%Y%m%d}" if record.granted else record.id
+# ---- archives of packages --------------------------------------------------------------------------------
 
 
 def week_read(name: str) -> Iterator[PackageRead]:
@@ -166,9 +94,6 @@ def week_read(name: str) -> Iterator[PackageRead]:
     week = parse_day(match[1]) if (match := WEEK.fullmatch(last)) else None
     if week is not None:
         yield PackageRead(last, week)
-
-
-# ---- archives of packages --------------------------------------------------------------------------------
 
 
 def read_zip(name: str, file: BinaryIO | IO[bytes], limits: Limits, depth: int = 0) -> Iterator[Found]:
@@ -192,7 +117,7 @@ def read_zip(name: str, file: BinaryIO | IO[bytes], limits: Limits, depth: int =
                     yield Rejected(f"{name}/{member.name}", "bad-archive", error.detail)
                     continue
                 yield from read_zip(f"{name}/{member.name}", cast(BinaryIO, spool), limits, depth + 1)
-        if loose and (not inner or any(f.name.lower().endswith(".xml") for f in loose)):
+        if loose and (not inner or any(f.name.lower().endswith(DOCUMENTS) for f in loose)):
             yield from read_package(name, loose, limits)
         elif not inner:
             yield Rejected(name, "no-xml", "The ZIP is empty.")
@@ -229,19 +154,19 @@ def read_tar(name: str, stream: BinaryIO, limits: Limits) -> Iterator[Found]:
 
 def _take(where: str, folder: str, member: tars.Member, loose: "_Loose", limits: Limits) -> Iterator[Found]:
     magic = member.read(4)
-    if magic in ZIP_MAGIC:
+    if magic in zips.MAGIC:
         with tempfile.SpooledTemporaryFile(SPOOL) as spool:
             spool.write(magic)
             member.copy_to(spool)
             yield from read_zip(where, cast(BinaryIO, spool), limits)
     elif tars.is_compressed(magic) or member.name.lower().endswith(".tar"):
         yield Rejected(where, "nested-archive", "It is a tar or a compressed file within a tar.")
-    elif is_image(member.name) or member.name.lower().endswith(".xml"):
+    elif is_image(member.name) or member.name.lower().endswith(DOCUMENTS):
         fault = loose.add(folder, member, magic)
         if fault is not None:
             yield fault.of(PurePosixPath(where).parent.as_posix())
     else:
-        yield Passed(where, "not-a-package")
+        yield Passed(where, "not-a-design" if "REISSUE" in PurePosixPath(member.name).parts else "not-a-package")
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from linework_core.errors import UnreadableImage
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError)
 END_RECORD = b"PK\x05\x06"
+MAGIC = (b"PK\x03\x04", END_RECORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,16 @@ def open_zip(file: BinaryIO | IO[bytes], limits: Limits) -> zipfile.ZipFile:
 
 def files_of(archive: zipfile.ZipFile) -> list[PackageFile]:
     """All files, folders left out."""
-    return [
-        PackageFile(info.filename, info.file_size, partial(_read, archive, info))
-        for info in archive.infolist()
-        if not info.is_dir()
-    ]
+    return [_file(archive, info) for info in archive.infolist() if not info.is_dir()]
+
+
+def file_of(archive: zipfile.ZipFile, name: str) -> PackageFile:
+    """The file of that name, which is there."""
+    return _file(archive, archive.getinfo(name))
+
+
+def _file(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> PackageFile:
+    return PackageFile(info.filename, info.file_size, partial(_read, archive, info))
 
 
 def _check(info: zipfile.ZipInfo, limits: Limits) -> None:
