@@ -7,11 +7,13 @@ measures both in turns. What was built in `folder` is used again.
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import qdrant_edge as qe
 from rich.console import Console
+from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
 from benchmarks.search import corpus as corpora
@@ -32,12 +34,16 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/tmp/linework-bench"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--quick", action="store_true", help="one client only")
+    parser.add_argument("--build-only", action="store_true", help="how long the indexes take; no Qdrant")
     parser.add_argument("--only", help="one class filter: 'none', '1%% own', …")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     corpus = corpora.make(asked.rows, asked.dimension)
     with postgres.server(asked.folder) as url:
-        encoder, built = _in_postgres(url, corpus)
+        if asked.build_only:
+            _in_postgres(url, corpus, vector_index.build)
+            return
+        encoder, built = _in_postgres(url, corpus, vector_costs.refresh)
         shard, took = _in_qdrant(asked.folder / f"qdrant-{len(corpus)}", corpus)
         results, at_once = _measure(url, encoder, shard, corpus, asked)
     told = {
@@ -50,8 +56,10 @@ def main() -> None:
     report.plot(told, Path("docs/images") / f"search-{len(corpus)}.png")
 
 
-def _in_postgres(url: str, corpus: Corpus) -> tuple[Encoder, list[dict[str, Any]]]:
-    """The encoder with its rows, its indexes and their costs; and what took how long, where it was built now."""
+def _in_postgres(
+    url: str, corpus: Corpus, prepare: Callable[[Engine, Encoder], object]
+) -> tuple[Encoder, list[dict[str, Any]]]:
+    """The encoder with its rows, after `prepare`; and which index took how long, where it was built now."""
     encoder = postgres.register(url, f"bench-{len(corpus)}-{corpus.vectors.shape[1]}", corpus.vectors.shape[1])
     with postgres.connect(url) as connection:
         found = connection.execute(f"SELECT EXISTS (SELECT FROM {encoders.partition(encoder)})").fetchone()
@@ -60,7 +68,7 @@ def _in_postgres(url: str, corpus: Corpus) -> tuple[Encoder, list[dict[str, Any]
         postgres.copy(url, encoder, corpus)
         console.print(f"copied {len(corpus):,} rows in {time.monotonic() - started:.0f} s")
     with capture_logs() as events:
-        vector_costs.refresh(db.make_engine(url), encoder)
+        prepare(db.make_engine(url), encoder)
     for event in events:
         console.print(event)
     return encoder, [event for event in events if event["event"] == "index_built"]

@@ -5,6 +5,7 @@
     python -m benchmarks.training judge hog sift-fv                  # encoders that need no training
     python -m benchmarks.training train linework-mini [--overrides '{…}']
     python -m benchmarks.training join linework-mini hog lbp --into …/shipped/linework-mini
+    python -m benchmarks.training patents checkpoint:… classic hog     # gains on real patents, and titles
     python -m benchmarks.training table
 
 Everything goes through the jobs that an installation runs. `--folder` keeps databases and checkpoints.
@@ -20,7 +21,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.training import corpora, joining, judging, report
+from benchmarks.training import corpora, joining, judging, patents, report
 from benchmarks.training.corpora import Corpus
 from benchmarks.training.rows import IMAGES, ROWS, merged
 from linework_core import logs
@@ -51,8 +52,11 @@ def main() -> None:
     one.add_argument("--overrides", type=json.loads, default={})
     beside = commands.add_parser("join")
     beside.add_argument("name", help="of a network that was trained here")
-    beside.add_argument("descriptors", nargs="+")
+    beside.add_argument("descriptors", nargs="*")
     beside.add_argument("--into", type=Path, required=True)
+    real = commands.add_parser("patents")
+    real.add_argument("spec")
+    real.add_argument("others", nargs="+", help="encoders that it is compared with")
     commands.add_parser("table")
     asked = parser.parse_args()
     logs.configure("benchmark", "WARNING")
@@ -66,6 +70,8 @@ def _do(asked: argparse.Namespace) -> None:
     results = Results(asked.out)
     if asked.command == "prepare":
         corpora.prepare(asked.folder, Path(os.environ["LINEWORK_DATA"]))
+    elif asked.command == "patents":
+        patents.show(asked.spec, asked.others, console)
     elif asked.command == "table":
         console.print(report.markdown(results.rows), markup=False, soft_wrap=True)
     else:

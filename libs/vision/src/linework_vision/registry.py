@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from linework_vision.encoder import Encoder
@@ -9,12 +10,14 @@ from linework_vision.errors import BadSpec
 from linework_vision.spec import Spec
 
 Precision = Literal["fp32", "bf16"]
+SHIPPED = Path(__file__).parent / "shipped"  # checkpoints that come with this package, by name
 Loader = Callable[[Spec, str, Precision], Encoder]
 
 
 def load(spec: str, *, device: str = "cpu", precision: Precision = "fp32") -> Encoder:
     """Load an encoder by its spec:
 
+    - `linework-mini`: the network that is shipped with Linework, for drawings and texts
     - `hog`: histograms of oriented gradients; needs no weights
     - `lbp`, `ahdh`, `vishash`, `sift-fv[;mirrors=true]`: the papers' other descriptors; need none either
     - `classic`: the best of these together
@@ -74,6 +77,14 @@ def _load_checkpoint(spec: Spec, device: str, precision: Precision) -> Encoder:
     return load_checkpoint(spec, device, precision)
 
 
+def _load_shipped(spec: Spec, device: str, precision: Precision) -> Encoder:
+    from linework_vision.checkpoint import load_checkpoint
+
+    if spec.name:
+        raise BadSpec(f"'{spec.prefix}' has one form; '{spec.name}' is none of its.")
+    return load_checkpoint(replace(spec, name=str(SHIPPED / spec.prefix)), device, precision)
+
+
 def _load_debug(spec: Spec, device: str, precision: Precision) -> Encoder:
     from linework_vision.debug import load_debug
 
@@ -81,6 +92,7 @@ def _load_debug(spec: Spec, device: str, precision: Precision) -> Encoder:
 
 
 _LOADERS: dict[str, Loader] = {
+    "linework-mini": _load_shipped,
     "hog": _load_hog,
     "lbp": _load_classic,
     "ahdh": _load_classic,
