@@ -208,6 +208,16 @@ def test_encrypted_members_are_refused(tmp_path: Path) -> None:
     assert reasons(tmp_path, bytes(data)) == ["encrypted"]
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_that_is_compressed_otherwise_is_set_aside_with_what_to_do(tmp_path: Path, method: int) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("a.XML", grant())
+    (rejected,) = found_in(write(tmp_path, {"a.zip": buffer.getvalue()}) / "a.zip")
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, "deflate" in rejected.detail) == ("bad-archive", True)
+
+
 def test_names_that_are_no_text_can_be_written_to_a_database(tmp_path: Path) -> None:
     data = tar_with("a.tar").replace(b"a.tar", b"\xff\xfe.ta")
     (rejected,) = (f for f in found_in(write(tmp_path, {"x": data}) / "x") if not isinstance(f, PatentRecord))
@@ -274,6 +284,17 @@ def test_a_compressed_tar_that_swells_is_given_up(tmp_path: Path) -> None:
     path = write(tmp_path, {"a.tgz": data}) / "a.tgz"
     assert reasons_in(path, limits=Limits(member=MB)) == ["too-large", "bomb"]
     assert ids_in(path, limits=Limits(member=MB)) == ["USD0907292"]
+
+
+def test_a_member_that_claims_exabytes_takes_no_time(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        add_to_tar(tar, "a.zip", zipped(package()))
+        info = tarfile.TarInfo("b.zip")
+        info.size = 2**62
+        buffer.write(info.tobuf())
+    assert reasons(tmp_path, buffer.getvalue()) == ["too-large", "truncated-archive"]
+    assert ids_in(tmp_path / "source") == ["USD0907292"]
 
 
 def test_a_long_extended_header_is_not_read_into_memory(tmp_path: Path) -> None:

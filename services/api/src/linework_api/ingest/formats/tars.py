@@ -10,7 +10,8 @@ from typing import IO, Any, BinaryIO, Self
 from linework_api.ingest.formats.faults import Fault
 from linework_api.ingest.formats.limits import MB, Limits, check_name
 
-DAMAGED = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, UnicodeError)
+DAMAGED = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, MemoryError)  # xz may ask for gigabytes
+EMPTY_READS = 16  # at its end; tarfile needs a few
 EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME)
 
 
@@ -99,14 +100,19 @@ def _skip(tar: tarfile.TarFile, info: tarfile.TarInfo, counted: "_Counted", limi
 
 
 class _Counted:
-    """A stream that knows how much of it was read."""
+    """A stream that knows how much of it was read, and that ends: a header may claim exabytes, through which tarfile
+    would go block by block though nothing comes any more.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self.bytes_read = stream, 0
+        self._stream, self.bytes_read, self._empty = stream, 0, 0
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
         self.bytes_read += len(data)
+        self._empty = 0 if data else self._empty + 1
+        if self._empty > EMPTY_READS:
+            raise tarfile.ReadError("unexpected end of data")
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:

@@ -13,7 +13,8 @@ from linework_api.ingest.formats.faults import Fault
 from linework_api.ingest.formats.limits import Limits, check_name
 from linework_core.errors import UnreadableImage
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError, NotImplementedError)
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # LZMA could ask for gigabytes
 END_RECORD = b"PK\x05\x06"
 MAGIC = (b"PK\x03\x04", END_RECORD)
 
@@ -66,6 +67,10 @@ def _check(info: zipfile.ZipInfo, limits: Limits) -> None:
     check_name(info.filename)
     if info.flag_bits & 0x1:
         raise Fault("encrypted", f"{info.filename} needs a password.")
+    if info.compress_type not in METHODS:
+        raise Fault(
+            "bad-archive", f"{info.filename} is compressed by method {info.compress_type}: pack it with deflate."
+        )
     if stat.S_ISLNK(info.external_attr >> 16):
         raise Fault("link", f"{info.filename} is a link.")
     limits.check_member(info.file_size)
