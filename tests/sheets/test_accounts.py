@@ -1,4 +1,4 @@
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from linework_api.sheets.accounts import Labels, settle
@@ -45,21 +45,23 @@ def test_a_patent_without_figures_in_its_text_links_nothing() -> None:
     assert settle({1: ("1",), 2: ()}, ())[2].figures == (None,)
 
 
-@settings(deadline=None)
-@given(st.data())
-def test_whatever_labels_are_overlooked_or_not_read_no_drawing_gets_a_wrong_figure(data: st.DataObject) -> None:
-    counts = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=6))
-    figures = [str(number + 1) for number in range(sum(counts))]
+FATES = st.lists(st.lists(st.sampled_from(["read", "found", "overlooked"]), min_size=1, max_size=4), max_size=6)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(FATES)
+def test_whatever_labels_are_overlooked_or_not_read_no_drawing_gets_a_wrong_figure(fates: list[list[str]]) -> None:
+    figures = [str(number + 1) for number in range(sum(map(len, fates)))]
     rest = iter(figures)
-    truth = {sheet: tuple(next(rest) for _ in range(count)) for sheet, count in enumerate(counts)}
-    seen: dict[int, Labels] = {}
-    for sheet, shown in truth.items():
-        fates = [data.draw(st.sampled_from(["read", "found", "overlooked"])) for _ in shown]
-        seen[sheet] = tuple(
+    truth = [[next(rest) for _ in labels] for labels in fates]
+    seen: dict[int, Labels] = {
+        sheet: tuple(
             number if fate == "read" else None
-            for number, fate in zip(shown, fates, strict=True)
+            for number, fate in zip(numbers, labels, strict=True)
             if fate != "overlooked"
         )
+        for sheet, (numbers, labels) in enumerate(zip(truth, fates, strict=True))
+    }
     for sheet, account in settle(seen, figures).items():
         assert {number for number in account.figures if number is not None} <= set(truth[sheet])
         if account.certain:

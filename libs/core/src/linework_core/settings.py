@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     decode_seconds: float = Field(20.0, gt=0)  # longest a child process may take for one picture
     decode_memory_bytes: int = Field(3 * 2**30, gt=0)
     decode_workers: int = Field(2, gt=0)
+    split_sheets: bool = True  # into drawings at ingest, where that is certain
 
     default_encoder: str = "hog"
     device: str = "cpu"

@@ -11,6 +11,7 @@ from celery.signals import worker_shutting_down
 from linework_api.batches.runner import BatchSearch
 from linework_api.embedder_client import EmbedderClient
 from linework_api.ingest.runner import Ingest, withdraw
+from linework_api.sheets.reading import read_sheet
 from linework_api.state import SearchResources
 from linework_core import nearest
 from linework_core.bounded import Decoder
@@ -27,7 +28,7 @@ app = make_celery("ingest")
 @cache
 def decoder() -> Decoder:
     """The worker's decoding children, started with the first job."""
-    return Decoder()
+    return Decoder(modules=[read_sheet.__module__])
 
 
 @cache

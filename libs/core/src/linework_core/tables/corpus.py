@@ -93,6 +93,7 @@ class Sheet(Base):
     original: Mapped[str]  # SHA-256 of the bytes as filed; the key in the object store
     width: Mapped[int]
     height: Mapped[int]
+    layout: Mapped[dict[str, Any]] = mapped_column(server_default="{}")  # how it was split; empty if nobody tried
 
 
 class Figure(Base):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from linework_api.ingest.runner import Ingest
+from linework_api.sheets.reading import read_sheet
 from linework_core import logs
 from linework_core.bounded import Decoder
 from linework_core.db import transaction
@@ -54,7 +55,7 @@ def ingest(path: Path, images: Path | None = None) -> JobView:
     with transaction() as session:  # made without a nudge: no worker should take it from us
         job = Job(kind="ingest", params=params, owner="shell")
         session.add(job)
-    decoder = Decoder()
+    decoder = Decoder(modules=[read_sheet.__module__])
 
     def handle(run: Run) -> dict[str, Any]:
         return Ingest(run, get_settings(), get_store(), decoder)()

@@ -6,8 +6,8 @@ Reading, decoding and writing overlap: while children decode some records, earli
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import obstore
 import structlog
@@ -16,10 +16,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, StatementError
 from sqlalchemy.orm import Session
 
-from linework_api.ingest import sources, writer
+from linework_api.ingest import sources, splitting, writer
 from linework_api.ingest.formats import read
 from linework_api.ingest.sources import Source
 from linework_api.ingest.writer import Parts, Picture, Prepared
+from linework_api.sheets.reading import SheetRead, read_sheet
 from linework_core import corpus, encoders, store
 from linework_core.bounded import Decoded, Decoder, result_of
 from linework_core.db import transaction
@@ -31,6 +32,7 @@ from linework_core.settings import Settings
 from linework_core.tables import Package, SetAside
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 BATCH = 16  # records a transaction: long enough to spare commits, short enough to keep other writers waiting little
 AHEAD = 8  # records whose pictures are being decoded while the reader goes on
@@ -46,6 +48,7 @@ class Pending:
     skip: str | None = None  # why it adds nothing; then its pictures are not decoded
     sheets: dict[int, tuple[str, "Future[Decoded]"]] = field(default_factory=dict)
     cuts: dict[int, tuple[str, "Future[Decoded]"]] = field(default_factory=dict)
+    splits: dict[int, tuple[str, "Future[SheetRead]"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,18 @@ def _originals(
             broken.append(Rejected(f"{record.id}, picture {number}", "unreadable-image", error.detail))
         else:
             found[number] = Original(data, store.content_hash(data))
+    return found
+
+
+def _results(futures: dict[int, tuple[str, "Future[T]"]], prepared: Prepared) -> dict[int, tuple[str, T]]:
+    """What children made of the pictures, by number; those that cannot be decoded are noted as broken."""
+    found = {}
+    for number, (original, future) in futures.items():
+        try:
+            found[number] = (original, result_of(future))
+        except UnreadableImage as error:
+            name = f"{prepared.record.id}, picture {number}"
+            prepared.broken.append(Rejected(name, "unreadable-image", error.detail))
     return found
 
 
@@ -134,15 +149,26 @@ class Ingest:
         except Exception as error:  # whatever a damaged archive raises: this record is broken, the next may not be
             return Rejected(record.id, "unreadable-original", f"{type(error).__name__}: {error}")
         hashes = [original.sha256 for original in (*sheets.values(), *cuts.values())]
+        figures = splitting.figures_to_find(record) if self.settings.split_sheets else ()
+        hashes += [splitting.RECIPE] if figures else []
         pending = Pending(record, Parts.of(record, hashes), broken)
         pending.skip = self._reason_to_skip(pending)
         if pending.skip is not None:
             return pending
-        for originals, into in ((sheets, pending.sheets), (cuts, pending.cuts)):
-            for number, original in originals.items():
-                store.put_once(self.objects, store.original_key(original.sha256), original.data)
-                into[number] = (original.sha256, self.decoder.submit(original.data))
+        shown = {drawing.sheet for drawing in record.drawings} if figures else set()
+        for number, original in sheets.items():
+            if number in shown:
+                read = self.decoder.run(read_sheet, self._kept(original), figures)
+                pending.splits[number] = (original.sha256, read)
+            else:
+                pending.sheets[number] = (original.sha256, self.decoder.submit(self._kept(original)))
+        for number, original in cuts.items():
+            pending.cuts[number] = (original.sha256, self.decoder.submit(self._kept(original)))
         return pending
+
+    def _kept(self, original: Original) -> bytes:
+        store.put_once(self.objects, store.original_key(original.sha256), original.data)
+        return original.data
 
     def _reason_to_skip(self, pending: Pending) -> str | None:
         with transaction(self.run.engine) as session:
@@ -153,16 +179,25 @@ class Ingest:
         """Wait for the pictures and store their derivatives; what cannot be decoded is noted as broken."""
         prepared = Prepared(pending.record, pending.parts, pending.skip, broken=list(pending.broken))
         for futures, into in ((pending.sheets, prepared.sheets), (pending.cuts, prepared.cuts)):
-            for number, (original, future) in futures.items():
-                try:
-                    decoded = result_of(future)
-                except UnreadableImage as error:
-                    name = f"{pending.record.id}, picture {number}"
-                    prepared.broken.append(Rejected(name, "unreadable-image", error.detail))
-                    continue
-                store.put_once(self.objects, store.derivative_key(decoded.hash), decoded.png)
-                into[number] = Picture(original, decoded.hash, decoded.original_size, decoded.size)
-        return prepared
+            for number, (original, decoded) in _results(futures, prepared).items():
+                into[number] = self._picture(original, decoded, decoded.original_size)
+        return self._split(prepared, _results(pending.splits, prepared)) if pending.splits else prepared
+
+    def _split(self, prepared: Prepared, reads: dict[int, tuple[str, SheetRead]]) -> Prepared:
+        """With the drawings that the sheets come apart into."""
+        split = splitting.resolve(prepared.record, {number: read for number, (_, read) in reads.items()})
+        for drawing in split.drawings:
+            if drawing.number in split.pieces:
+                original, read = reads[drawing.sheet]
+                picture = self._picture(original, split.pieces[drawing.number].decoded, read.size)
+                prepared.cuts[drawing.number] = prepared.sheets[drawing.sheet] = picture
+        record = replace(prepared.record, drawings=tuple(split.drawings))
+        return replace(prepared, record=record, layouts=split.layouts)
+
+    def _picture(self, original: str, decoded: Decoded, original_size: tuple[int, int]) -> Picture:
+        """With its derivative stored."""
+        store.put_once(self.objects, store.derivative_key(decoded.hash), decoded.png)
+        return Picture(original, decoded.hash, original_size, decoded.size)
 
     def _write(self, source: Source, batch: list[Item], *, total: int | None = None) -> None:
         """Write a batch. If the database refuses it for what is in it, its records are written one by one, and the

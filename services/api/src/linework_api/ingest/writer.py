@@ -51,7 +51,8 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A record whose pictures have been read: by sheet number, and by drawing number where a source cuts.
+    """A record whose pictures have been read: by sheet number, and by drawing number where it is a cut. `layouts`
+    tells how sheets were split, by their numbers.
     `broken` names those that could not be; the rest of the patent is searchable all the same.
     """
 
@@ -60,6 +61,7 @@ class Prepared:
     skip: str | None = None  # why it added nothing when it was read, so that its pictures were not decoded
     sheets: dict[int, Picture] = field(default_factory=dict)
     cuts: dict[int, Picture] = field(default_factory=dict)
+    layouts: dict[int, dict[str, Any]] = field(default_factory=dict)
     broken: list[Rejected] = field(default_factory=list)
 
 
@@ -209,12 +211,13 @@ def _add_drawings(
         width, height = picture.original_size
         rows[sheet.number] = Sheet(
             sheet_id=sheet.id, patent_row=patent.row_id, number=sheet.number, role=sheet.role,
-            original=picture.original, width=width, height=height,
+            original=picture.original, width=width, height=height, layout=prepared.layouts.get(sheet.number, {}),
         )  # fmt: skip
     session.add_all(rows.values())
     session.flush()
     for cut in record.drawings:
-        picture = prepared.cuts.get(cut.number) if cut.read else prepared.sheets.get(cut.sheet)
+        is_cut = cut.read is not None or cut.number in prepared.cuts
+        picture = prepared.cuts.get(cut.number) if is_cut else prepared.sheets.get(cut.sheet)
         if picture is None or cut.sheet not in rows:
             continue
         sheet_row = rows[cut.sheet]

@@ -92,11 +92,17 @@ def read_image(
 ) -> Response:
     """The drawing's picture: greyscale on white, its long side 512 pixels or `size`."""
     drawing = service.find_drawing(session, drawing_id)
-    source = drawing.original if size is not None and size > LONG_SIDE else drawing.derivative
-    cached = Cached(f"{source[:32]}-{size or LONG_SIDE}")
+    large = size is not None and size > LONG_SIDE
+    # a sheet has the original of each of its drawings, so it alone does not tell their pictures apart
+    source = f"{drawing.original[:32]}-{drawing.derivative[:32]}" if large else drawing.derivative[:32]
+    cached = Cached(f"{source}-{size or LONG_SIDE}")
     if cached.is_known(if_none_match):
         return cached.not_modified()
-    return Response(service.read_image(resources, drawing, size), media_type="image/png", headers=cached.headers)
+    return Response(
+        service.read_image(resources, drawing, size, service.cut_of(session, drawing)),
+        media_type="image/png",
+        headers=cached.headers,
+    )
 
 
 @router.delete("/patents/{patent_id}", status_code=202, responses=ACCEPTED | problems(404))

@@ -1,7 +1,7 @@
 """Patents and drawings as callers read them."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -24,12 +24,24 @@ class CitationView(BaseModel):
     category: str | None
 
 
+class LayoutView(BaseModel):
+    """How a sheet was split into drawings, and why not where that is not certain."""
+
+    state: Literal["split", "single", "whole"]
+    reason: Literal[
+        "no-label", "label-repeated", "labels-turned", "not-separable", "not-accounted-for"
+    ] | None  # fmt: skip
+    labels: list[str]  # figures that printed labels name
+    turned: Literal[0, 90, 180, 270]  # degrees clockwise that bring it upright
+
+
 class SheetView(BaseModel):
     id: str
     number: int
     role: str
     width: int
     height: int
+    layout: LayoutView | None  # null: nobody tried to split it
 
 
 class DrawingView(BaseModel):

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from linework_api.patents.schemas import CitationView, DrawingView, FigureView, PatentView, SheetView
 from linework_api.state import Resources
 from linework_core import store
+from linework_core.bounded import Cut
 from linework_core.corpus import open_patent
 from linework_core.errors import NotFound
 from linework_core.imaging import LONG_SIDE
@@ -37,7 +38,7 @@ def read_patent(session: Session, patent_id: str) -> PatentView:
             "id": patent.patent_id,
             "figures": [_view(FigureView, row) for row in _of(session, Figure, patent, Figure.ordinal)],
             "citations": [_view(CitationView, row) for row in _of(session, Citation, patent, Citation.row_id)],
-            "sheets": [_view(SheetView, row, id=row.sheet_id) for row in sheets],
+            "sheets": [_view(SheetView, row, id=row.sheet_id, layout=row.layout or None) for row in sheets],
             "drawings": [row.drawing_id for row in drawings],
         }
     )
@@ -94,9 +95,20 @@ class Pictured(Protocol):
     def derivative(self) -> str: ...
 
 
-def read_image(resources: Resources, drawing: Pictured, size: int | None) -> bytes:
-    """PNG bytes: the derivative, smaller from it, or larger from the original (never enlarged)."""
+def cut_of(session: Session, drawing: Drawing) -> Cut | None:
+    """Where on its original a drawing is, if the original is a sheet that was split or turned."""
+    sheet = session.get_one(Sheet, drawing.sheet_row)
+    if not sheet.layout or drawing.box is None:
+        return None
+    left, top, width, height = drawing.box
+    return (left, top, width, height), int(sheet.layout["turned"])
+
+
+def read_image(resources: Resources, drawing: Pictured, size: int | None, cut: Cut | None = None) -> bytes:
+    """PNG bytes: the derivative, smaller from it, or larger from the original (never enlarged), which may be cut."""
     if size is None or size == LONG_SIDE:
         return store.get(resources.store, store.derivative_key(drawing.derivative))
-    key = store.derivative_key(drawing.derivative) if size < LONG_SIDE else store.original_key(drawing.original)
-    return resources.decoder.thumbnail(store.get(resources.store, key), size)
+    if size < LONG_SIDE:
+        return resources.decoder.thumbnail(store.get(resources.store, store.derivative_key(drawing.derivative)), size)
+    original = store.get(resources.store, store.original_key(drawing.original))
+    return resources.decoder.thumbnail(original, size, cut)

@@ -25,39 +25,27 @@ def settle(sheets: Mapping[int, Labels], figures: Sequence[str]) -> dict[int, Ac
     """An account of each sheet. `sheets` are all that show drawings, in order, with their labels; () where none was
     found. `figures` are the numbers that the text names, in its order.
 
-    The figures that no label names are missing. If there are as many as sheets without labels, each of these shows
-    one; else a figure whose label was overlooked may stand beside the one before it or after it, and what
-    is on their sheets is not certain.
+    The figures that no label names are missing. If there are as many as labels that were not read and sheets without
+    labels, these show one each; if there are more, a figure whose label was overlooked may stand beside the one
+    before it or after it, and what is on their sheets is not certain.
     """
-    sheets = _with_last(sheets, figures)
     read = Counter(number for labels in sheets.values() for number in labels if number is not None)
     missing = [figure for figure in figures if figure not in read]
-    unread = sum(labels.count(None) for labels in sheets.values())
-    bare = [sheet for sheet, labels in sheets.items() if not labels]
-    left = len(missing) - unread  # figures without any label
-    near = _beside(missing, figures) if left > len(bare) else set()
-    shown = _in_order(sheets, missing, figures) if left == len(bare) and not unread else {}
+    free = {sheet: labels.count(None) if labels else 1 for sheet, labels in sheets.items()}
+    over = len(missing) - sum(free.values())
+    near = _beside(missing, figures) if over > 0 else set()
+    shown = _in_order(sheets, free, missing, figures) if over == 0 else {}
     settled = {}
     for sheet, labels in sheets.items():
         if any(read[number] > 1 for number in labels if number is not None):
             settled[sheet] = Account(False, (None,), "label-repeated")
         elif not labels:
-            certain = left == len(bare)
-            settled[sheet] = Account(certain, (shown.get(sheet),), None if certain else "no-label")
-        elif near & set(labels) or (None in labels and left < 0):
+            settled[sheet] = Account(over == 0, (shown.get(sheet),), None if over == 0 else "no-label")
+        elif near & set(labels) or (None in labels and over < 0):
             settled[sheet] = Account(False, (None,), "not-accounted-for")
         else:
-            settled[sheet] = Account(True, labels)
+            settled[sheet] = Account(True, tuple(label or shown.get(sheet) for label in labels))
     return settled
-
-
-def _with_last(sheets: Mapping[int, Labels], figures: Sequence[str]) -> dict[int, Labels]:
-    """If one label was found and not read, and one figure is left, the label is that figure's."""
-    read = {number for labels in sheets.values() for number in labels}
-    missing = [figure for figure in figures if figure not in read]
-    if len(missing) != 1 or sum(labels.count(None) for labels in sheets.values()) != 1 or not all(sheets.values()):
-        return dict(sheets)
-    return {sheet: tuple(label or missing[0] for label in labels) for sheet, labels in sheets.items()}
 
 
 def _beside(missing: Sequence[str], figures: Sequence[str]) -> set[str | None]:
@@ -67,10 +55,16 @@ def _beside(missing: Sequence[str], figures: Sequence[str]) -> set[str | None]:
     return beside | {None}
 
 
-def _in_order(sheets: Mapping[int, Labels], missing: Sequence[str], figures: Sequence[str]) -> dict[int, str]:
-    """The missing figures one for each bare sheet, if all figures then stand in the order of the text."""
+def _in_order(
+    sheets: Mapping[int, Labels], free: Mapping[int, int], missing: Sequence[str], figures: Sequence[str]
+) -> dict[int, str]:
+    """The missing figure of each sheet that has room for one, if all figures then stand in the order of the text."""
     rest = iter(missing)
-    shown = {sheet: next(rest) for sheet, labels in sheets.items() if not labels}
-    placed = [sorted(figures.index(n) for n in labels or (shown[s],) if n) for s, labels in sheets.items()]
-    flat = [place for places in placed for place in places]
-    return shown if flat == sorted(flat) else {}
+    given = {sheet: [next(rest) for _ in range(count)] for sheet, count in free.items()}
+    placed: list[int] = []
+    for sheet, labels in sheets.items():
+        named = [number for number in labels if number is not None]
+        placed += sorted(figures.index(number) for number in (*named, *given[sheet]))
+    if placed != sorted(placed):
+        return {}
+    return {sheet: numbers[0] for sheet, numbers in given.items() if len(numbers) == 1}

@@ -11,6 +11,7 @@ from linework_api.sheets.page import TOUCHING, Boxes
 
 CELL = 4  # pixels of the page in a cell of the grid on which ink is gathered
 CUTS = 60  # so many of the widest gaps are tried
+ASKEW = 3.0  # on one side of a label, a pixel out of line is as far as so many straight ahead
 CLEARLY = 0.7  # an arrangement of labels is certain if any other would lie so much farther from its drawings
 Cells = NDArray[np.int32]  # each cell's part from 1; 0 is paper
 Floats = NDArray[np.float64]
@@ -123,7 +124,10 @@ def arranged(cells: Cells, labels: Sequence[tuple[int, int, int, int]]) -> list[
 
 
 def _distances(cells: Cells, labels: Sequence[tuple[int, int, int, int]]) -> Floats:
-    """How far each part is from each label, (5, labels, parts): anywhere, above, below, left and right of it."""
+    """How far each part is from each label, (5, labels, parts): anywhere, above, below, left and right of it.
+
+    On one side of a label what is straight ahead counts before what is nearer askew.
+    """
     count = int(cells.max())
     found = np.full((5, len(labels), count), np.inf)
     for part in range(count):
@@ -131,7 +135,8 @@ def _distances(cells: Cells, labels: Sequence[tuple[int, int, int, int]]) -> Flo
         for index, (top, left, bottom, right) in enumerate(labels):
             down = np.maximum(np.maximum(top - y, y - bottom + 1), 0)
             across = np.maximum(np.maximum(left - x, x - right + 1), 0)
-            away = np.hypot(down, across)
-            sides = (slice(None), y < top, y >= bottom, x < left, x >= right)
-            found[:, index, part] = [away[side].min(initial=np.inf) for side in sides]
+            upright, level = np.hypot(down, ASKEW * across), np.hypot(ASKEW * down, across)
+            sides = ((upright, y < top), (upright, y >= bottom), (level, x < left), (level, x >= right))
+            ahead = [away[side].min(initial=np.inf) for away, side in sides]
+            found[:, index, part] = [np.hypot(down, across).min(), *ahead]
     return found
