@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     decode_workers: int = Field(2, gt=0)
     split_sheets: bool = True  # into drawings at ingest, where that is certain
 
-    default_encoder: str = "hog"
+    default_encoder: str = "linework-mini"
     device: str = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
     embed_batch_size: int = Field(64, gt=0)
