@@ -306,7 +306,7 @@ def test_real_packages_hold_what_an_independent_count_finds(
             images = [name for name in archive.namelist() if name.upper().endswith(".TIF")]
         patent = client.get(f"/patents/{source.name.split('-')[0]}").json()
         assert len(patent["sheets"]) == len(images)
-        assert len(patent["drawings"]) == int(tree.findtext(".//number-of-drawing-sheets") or 0)
+        assert len(patent["drawings"]) == int(tree.findtext(".//number-of-figures") or 0)
         assert len(patent["figures"]) == int(tree.findtext(".//number-of-figures") or 0), source.name
         assert len(patent["citations"]) == int(tree.xpath("count(//us-citation/patcit)"))
     assert count(session, Figure) > 150
