@@ -261,7 +261,7 @@ def test_what_may_not_be_ingested_is_said(client: TestClient, tmp_path: Path, ur
 
 def test_an_error_on_our_side_has_an_id_and_is_counted(client: TestClient, session: Session, encoder: Encoder) -> None:
     load(session, encoder, [Design("USD0000001"), Design("USD0000002")])
-    session.execute(text("DROP TABLE searches"))
+    session.execute(text("DROP TABLE searches CASCADE"))
     session.commit()
     problem = problem_of(client.get("/search", params={"drawing": "USD0000001-S_1"}), 500, "internal-error")
     assert "searches" not in json.dumps(problem)
