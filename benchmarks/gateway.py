@@ -3,10 +3,11 @@
     python -m benchmarks.gateway [--rows 50000] [--requests 400] [--clients 8] [--workers 2]
 
 A corpus of the search benchmark's recipe is loaded into a tuned Postgres, with patents and drawings. Requests are
-`GET /search?drawing=…&before=…&limit=10`, records written. The SQL of each is caught while the service answers it in
-this process; then the same statements, with the same parameters, are sent over bare psycopg connections, prepared, each
-sequence in a transaction of its own. Reported: p50 and p95 of one client over HTTP and over SQL and their difference,
-and requests per second of `--clients` processes over HTTP and over SQL, all in one run.
+`GET /search?drawing=…&before=…&limit=10`, with an API key whose requests and searches Redis counts, records written.
+The SQL of each is caught while the service answers it in this process; then the same statements, with the same
+parameters, are sent over bare psycopg connections, prepared, each sequence in a transaction of its own. Reported: p50
+and p95 of one client over HTTP and over SQL and their difference, and requests per second of `--clients` processes over
+HTTP and over SQL, all in one run.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from itertools import cycle, islice
 from pathlib import Path
@@ -32,14 +33,18 @@ from pgvector import HalfVector
 
 from benchmarks.search import corpus as recipe
 from benchmarks.search import postgres
+from linework_api.keys import service as keys
+from linework_api.keys.schemas import Grant
 from linework_api.search.schemas import StoredQuery
 from linework_api.search.service import SearchService
-from linework_api.state import Resources
+from linework_api.state import SearchResources
 from linework_core import db, encoders, nearest, vector_costs
 from linework_core.settings import Settings
 from linework_core.tables import Encoder
+from linework_local.redis import embedded_redis
 
 Statement = tuple[Any, Any]
+Served = tuple[str, str]  # the gateway's address and a key
 DIMENSION = 512
 
 FILL = (
@@ -90,7 +95,7 @@ def catch_sql(url: str, asked: list[dict[str, str]]) -> list[list[Statement]]:
         return execute(self, query, params, **options)
 
     engine = db.make_engine(url)
-    resources = Resources(Settings(), engine, engine, None, None, None)  # type: ignore[arg-type]
+    resources = SearchResources(Settings(), engine, None, None, None)  # type: ignore[arg-type]
     caught = []
     for params in asked:
         with db.session_factory(engine).begin() as session:
@@ -131,17 +136,26 @@ def db_settings(connection: psycopg.Connection) -> None:
     connection.commit()
 
 
+def make_key(url: str) -> str:
+    """A key whose requests are counted and never refused."""
+    key = keys.new_key()
+    grant = Grant(name="benchmark", scopes=["search"], rate_per_minute=10**6, searches_per_day=10**9)
+    with db.transaction(db.make_engine(url)) as session:
+        keys.add(session, grant, key, by="benchmark")
+    return key
+
+
 @contextmanager
-def gateway(url: str, folder: Path, workers: int) -> Iterator[str]:
+def gateway(url: str, redis: str, folder: Path, workers: int) -> Iterator[Served]:
     environment = os.environ | {
-        "DATABASE_URL": url, "REDIS_URL": f"unix://{folder}/none.sock", "EMBEDDER_URL": f"unix://{folder}/none.sock",
-        "OBJECT_STORE_URL": (folder / "objects").as_uri(), "AUTH": "off", "LOG_LEVEL": "INFO",
+        "DATABASE_URL": url, "REDIS_URL": redis, "EMBEDDER_URL": f"unix://{folder}/none.sock",
+        "OBJECT_STORE_URL": (folder / "objects").as_uri(), "AUTH": "on", "LOG_LEVEL": "INFO",
     }  # fmt: skip
     command = [sys.executable, "-m", "uvicorn", "--factory", "linework_api.app:create_app", "--port", "8765"]
     command += ["--workers", str(workers)]
     with (folder / "api.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    address = "http://127.0.0.1:8765"
+    address, key = "http://127.0.0.1:8765", make_key(url)
     try:
         for _ in range(200):
             try:
@@ -149,7 +163,7 @@ def gateway(url: str, folder: Path, workers: int) -> Iterator[str]:
                 break
             except httpx.TransportError:
                 time.sleep(0.1)
-        yield address
+        yield address, key
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -167,12 +181,13 @@ def timed(send: Callable[[Any], Any], items: list[Any], requests: int) -> list[f
     return times
 
 
-def http_client(address: str) -> Callable[[dict[str, str]], None]:
+def http_client(served: Served) -> Callable[[dict[str, str]], None]:
     """The standard library's client, for it shares the cores with what is measured, and httpx takes a millisecond."""
+    address, key = served
     connection = HTTPConnection(address.removeprefix("http://"))
 
     def send(params: dict[str, str]) -> None:
-        connection.request("GET", f"/search?{urlencode(params)}")
+        connection.request("GET", f"/search?{urlencode(params)}", headers={"Authorization": f"Bearer {key}"})
         response = connection.getresponse()
         body = response.read()
         if response.status != 200:
@@ -181,8 +196,8 @@ def http_client(address: str) -> Callable[[dict[str, str]], None]:
     return send
 
 
-def _http_worker(address: str, asked: list[dict[str, str]], requests: int, start: float) -> float:
-    return _work(http_client(address), asked, requests, start)
+def _http_worker(served: Served, asked: list[dict[str, str]], requests: int, start: float) -> float:
+    return _work(http_client(served), asked, requests, start)
 
 
 def _sql_worker(url: str, caught: list[list[Statement]], requests: int, start: float) -> float:
@@ -198,7 +213,7 @@ def _work(send: Callable[[Any], Any], items: list[Any], requests: int, start: fl
     return time.time()
 
 
-def throughput(worker: Callable[..., float], target: str, items: list[Any], clients: int, requests: int) -> float:
+def throughput(worker: Callable[..., float], target: Any, items: list[Any], clients: int, requests: int) -> float:
     """Requests per second of all clients together."""
     with ProcessPoolExecutor(clients) as pool:
         start = time.time() + 5
@@ -219,24 +234,26 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes of the gateway")
     parser.add_argument("--clients", type=int, default=8)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lw-") as name, postgres.server(Path(name)) as url:
+    with tempfile.TemporaryDirectory(prefix="lw-") as name, ExitStack() as stack:
+        folder = Path(name)
+        url, redis = stack.enter_context(postgres.server(folder)), stack.enter_context(embedded_redis(folder))
         _, drawings = load(url, options.rows)
         cuts = ("2004-01-06", "2010-01-05", "2016-01-05", "2030-01-01")
         pairs = zip(drawings[:100], cycle(cuts), strict=False)
         asked = [{"drawing": drawing, "before": cut, "limit": "10"} for drawing, cut in pairs]
         caught = catch_sql(url, asked)
-        with gateway(url, Path(name), options.workers) as address:
-            over_sql = percentiles(timed(sql_client(url, caught), caught, options.requests))
-            over_http = percentiles(timed(http_client(address), asked, options.requests))
-            raw = throughput(_sql_worker, url, caught, options.clients, 4 * options.requests)
-            served = throughput(_http_worker, address, asked, options.clients, 4 * options.requests)
+        served = stack.enter_context(gateway(url, redis, folder, options.workers))
+        over_sql = percentiles(timed(sql_client(url, caught), caught, options.requests))
+        over_http = percentiles(timed(http_client(served), asked, options.requests))
+        raw = throughput(_sql_worker, url, caught, options.clients, 4 * options.requests)
+        reached = throughput(_http_worker, served, asked, options.clients, 4 * options.requests)
     statements = statistics.mean(len(one) for one in caught)
     print(f"{options.rows:,} drawings, {statements:.1f} statements a request\n")
     print(f"| | p50 ms | p95 ms | requests/s, {options.clients} clients |\n|---|---|---|---|")
     print(f"| the SQL alone | {over_sql[0]:.1f} | {over_sql[1]:.1f} | {raw:.0f} |")
-    print(f"| through the gateway | {over_http[0]:.1f} | {over_http[1]:.1f} | {served:.0f} |")
+    print(f"| through the gateway | {over_http[0]:.1f} | {over_http[1]:.1f} | {reached:.0f} |")
     added = [over_http[n] - over_sql[n] for n in (0, 1)]
-    print(f"| difference, share | {added[0]:+.1f} | {added[1]:+.1f} | {served / raw:.0%} |")
+    print(f"| difference, share | {added[0]:+.1f} | {added[1]:+.1f} | {reached / raw:.0%} |")
 
 
 if __name__ == "__main__":

@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from linework_local.account import tied
+from linework_local.postgres import Postgres
 from linework_local.redis import Redis
 
 
 class Stack:
-    """Processes over one database. `client` speaks to the gateway."""
+    """Processes over one database, or with a Postgres of their own. `client` speaks to the gateway."""
 
-    def __init__(self, folder: Path, database_url: str) -> None:
+    def __init__(self, folder: Path, database_url: str, *, postgres: Postgres | None = None) -> None:
         self.folder = folder
+        self.postgres = postgres
         self.redis = Redis(data=folder, socket=folder / "redis.sock")
         self.environment = os.environ | {
             "DATABASE_URL": database_url,
@@ -46,6 +49,7 @@ class Stack:
         celery, worker = [*python, "celery", "-A"], ["worker", "-Q"]
         commands = {
             "redis": self.redis.command(throwaway=True),
+            "postgres": self.postgres.command() if self.postgres else [],
             "api": [*python, "uvicorn", "--factory", "linework_api.app:create_app", "--uds", f"{self.folder}/api.sock"],
             "embedder": [
                 *python, "uvicorn", "--factory", "linework_embedder.app:create_app",
@@ -59,21 +63,28 @@ class Stack:
             "trainer": [*celery, "linework_trainer.worker", *worker, "evaluate,train", "-P", "solo", "-n", "t@t"],
             "beat": [*python, "linework_api.beat"],
         }  # fmt: skip
-        return tied(commands[name])
+        return commands[name] if name == "postgres" else tied(commands[name])
 
     def start(self, *names: str) -> None:
         for name in names:
+            (self.folder / f"{name}.sock").unlink(missing_ok=True)  # of one that was killed
             with (self.folder / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
                     self.command(name), env=self.environment, stdout=log, stderr=log, cwd=self.folder
                 )
             if name == "redis":
                 self.redis.wait_until_ready()
+            if name == "postgres" and self.postgres is not None:
+                self.postgres.wait_until_ready()
 
     def kill(self, name: str) -> None:
-        """kill -9; its children end with their parent's death."""
-        self.processes[name].send_signal(signal.SIGKILL)
-        self.processes[name].wait(timeout=10)
+        """kill -9; its children end with their parent's death, but for Postgres', which are killed too."""
+        process = self.processes[name]
+        children = psutil.Process(process.pid).children(recursive=True) if name == "postgres" else []
+        process.send_signal(signal.SIGKILL)
+        for child in children:
+            child.kill()
+        process.wait(timeout=10)
 
     def stop(self) -> None:
         for process in self.processes.values():
