@@ -44,7 +44,6 @@ def installation(folder: Path) -> Iterator[Stack]:
     postgres = Postgres(data=folder / "pg", sockets=folder / "s")
     postgres.prepare(Machine.here())
     stack = Stack(folder, postgres.url(), postgres=postgres)
-    stack.environment["DEFAULT_ENCODER"] = "hog"  # the last bits of a network depend on what else is in its batch
     try:
         stack.start("postgres", "redis")
         postgres.create_database()

@@ -29,6 +29,8 @@ class Stack:
         self.redis = Redis(data=folder, socket=folder / "redis.sock")
         self.environment = os.environ | {
             "DATABASE_URL": database_url,
+            # quick to start; and the last bits of a network's vectors depend on what else is in its batch
+            "DEFAULT_ENCODER": "hog",
             "REDIS_URL": self.redis.url,
             "OBJECT_STORE_URL": (folder / "objects").as_uri(),
             "EMBEDDER_URL": f"unix://{folder}/embedder.sock",
@@ -93,7 +95,7 @@ class Stack:
             process.wait(timeout=10)
         self.client.close()
 
-    def wait_until_ready(self, seconds: float = 60) -> None:
+    def wait_until_ready(self, seconds: float = 120) -> None:
         def ready() -> bool:
             # asked only once it listens: httpcore leaks the socket of a refused connection
             return (self.folder / "api.sock").exists() and self.client.get("/health/ready").status_code == 200
