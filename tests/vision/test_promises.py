@@ -18,7 +18,6 @@ SPECS = [
     "vishash",
     "sift-fv",
     "classic",
-    "linework-mini",
     "debug:32",
     "timm:test_resnet;pretrained=false;seed=0",
     "timm:test_vit;pretrained=false;seed=0",
