@@ -1,7 +1,7 @@
 """Real servers for every test: Postgres with pgvector and Redis, started here or named by the environment.
 
 LINEWORK_TEST_DATABASE_URL  a server (any database on it) where tests may create and drop databases
-LINEWORK_TEST_REDIS_URL     a Redis database that tests may flush
+LINEWORK_TEST_REDIS_URL     a Redis database that tests may flush; run them in one process then (-n0)
 LINEWORK_DATA               a folder with real data; tests that need it are skipped where it is missing
 """
 
@@ -26,6 +26,10 @@ from linework_core.settings import Settings
 from linework_local.machine import GB, Machine
 from linework_local.postgres import embedded_postgres
 from linework_local.redis import embedded_redis
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There is a test process for each core: more threads of torch's would only wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NewDatabase = Callable[[], AbstractContextManager[str]]
 
@@ -90,8 +94,9 @@ def database_url(new_database: NewDatabase) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def redis_server_url(server_folder: Path) -> Iterator[str]:
+def redis_server_url(server_folder: Path, worker_id: str) -> Iterator[str]:
     if url := os.environ.get("LINEWORK_TEST_REDIS_URL"):
+        assert worker_id == "master", "processes would flush one another's Redis: run the tests in one (-n0)"
         yield url
     else:
         with embedded_redis(server_folder) as url:

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 
+PATIENCE = 240  # seconds: longer than what is well can take on a busy machine, and shorter than a test may take
+
 
 def until(
     condition: Callable[[], object],
     *,
-    seconds: float = 60,
+    seconds: float = PATIENCE,
     pause: float = 0.05,
     despite: tuple[type[Exception], ...] = (),
 ) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from tests.waiting import PATIENCE
+
 
 @contextmanager
 def serving(app: FastAPI, *, socket: Path | None = None) -> Iterator[str]:
@@ -23,12 +25,12 @@ def serving(app: FastAPI, *, socket: Path | None = None) -> Iterator[str]:
         yield f"unix://{socket}" if socket else f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE)
     assert not thread.is_alive(), "uvicorn did not stop"
 
 
 def _wait_for(server: uvicorn.Server, thread: threading.Thread) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not server.started:
         assert thread.is_alive(), "uvicorn did not start"
         assert time.monotonic() < deadline, "uvicorn takes too long to start"

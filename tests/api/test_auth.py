@@ -17,6 +17,7 @@ from linework_core.settings import Settings, get_settings
 from linework_core.tables import ApiKey, Encoder
 from tests.api.conftest import Design, as_caller, load, problem_of, require_keys
 from tests.api.serving import serving
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -198,7 +199,7 @@ def test_the_key_is_checked_before_a_body_is_read(keyed: TestClient) -> None:
     with serving(cast(FastAPI, keyed.app)) as url:
         for key, status in ((b"", b"401"), (b"Authorization: Bearer bert-key\r\n", b"403")):
             host, port = url.removeprefix("http://").split(":")
-            with socket.create_connection((host, int(port)), timeout=10) as line:
+            with socket.create_connection((host, int(port)), timeout=PATIENCE) as line:
                 line.sendall(b"POST /search HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n")
                 line.sendall(key + b"Content-Length: 100000\r\n\r\n")  # and nothing of the body
                 assert line.recv(4096).split()[1] == status

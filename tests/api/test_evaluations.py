@@ -318,9 +318,9 @@ def test_the_worker_runs_what_waits_and_ends_when_asked(session, encoder, client
     celery = [sys.executable, "-m", "celery", "-A", "linework_trainer.worker", "worker", "-Q", "evaluate", "-P", "solo"]
     worker = subprocess.Popen(celery, env=dict(os.environ))
     try:
-        until(lambda: look(session, UUID(asked["id"])).state == "succeeded", seconds=60)
+        until(lambda: look(session, UUID(asked["id"])).state == "succeeded")
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 0
+        assert worker.wait(60) == 0
     finally:
         worker.kill()
         worker.wait()

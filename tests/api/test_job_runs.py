@@ -17,7 +17,7 @@ from linework_core.jobs.runner import MAX_TRIES, Handler, Run, run_job, stopping
 from linework_core.queues import waiting
 from linework_core.tables import Job
 from tests.api.conftest import LEASE, NewJob, change, long_ago, look
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.usefixtures("short_leases")
 
@@ -32,7 +32,7 @@ class Stepping:
 
     def __call__(self, run: Run) -> dict[str, Any] | None:
         self.began.set()
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(PATIENCE)
         return self.then(run)
 
 
@@ -53,11 +53,11 @@ def test_of_two_runs_at_once_one_works(new_job: NewJob, session: Session, thread
     job_id, worked = new_job(), list[str]()
     slow = Stepping(noting(worked))
     first = threads.submit(run_job, job_id, slow)
-    assert slow.began.wait(10)
+    assert slow.began.wait(PATIENCE)
     others = [threads.submit(run_job, job_id, noting(worked)) for _ in range(4)]
-    assert [other.result(10) for other in others] == [None] * 4
+    assert [other.result(PATIENCE) for other in others] == [None] * 4
     slow.go_on.set()
-    first.result(10)
+    first.result(PATIENCE)
     run_job(job_id, noting(worked))
     job = look(session, job_id)
     assert (job.state, job.result, job.tries) == ("succeeded", {"by": worked[0]}, 1)
@@ -71,13 +71,13 @@ def test_a_long_step_does_not_lose_the_lease(new_job: NewJob, session: Session, 
     job_id, worked = new_job(), list[str]()
     slow = Stepping(lambda run: {})
     first = threads.submit(run_job, job_id, slow)
-    assert slow.began.wait(10)
+    assert slow.began.wait(PATIENCE)
     until = time.monotonic() + 2.5 * LEASE
     while time.monotonic() < until:
         run_job(job_id, noting(worked))
         time.sleep(LEASE / 10)
     slow.go_on.set()
-    first.result(10)
+    first.result(PATIENCE)
     assert (look(session, job_id).state, worked) == ("succeeded", [])
 
 
@@ -94,17 +94,17 @@ def test_who_lost_the_lease_commits_nothing_and_the_second_run_goes_on(
 
     frozen, second = Stepping(work), Stepping(work)
     first = threads.submit(run_job, job_id, frozen)
-    assert frozen.began.wait(10)
+    assert frozen.began.wait(PATIENCE)
     change(session, job_id, lease_until=long_ago())  # as if its process had stood still
     other = threads.submit(run_job, job_id, second)
-    assert second.began.wait(10)
+    assert second.began.wait(PATIENCE)
     holder = look(session, job_id).lease_holder
     frozen.go_on.set()
-    first.result(10)
+    first.result(PATIENCE)
     assert (look(session, job_id).state, look(session, job_id).lease_holder) == ("running", holder)
     assert (look(session, job_id).done, current_snapshot(session)) == (0, 0)
     second.go_on.set()
-    other.result(10)
+    other.result(PATIENCE)
     job = look(session, job_id)
     assert (job.state, job.result, job.done, current_snapshot(session)) == ("succeeded", {"by": holder}, 1, 1)
 
@@ -122,14 +122,14 @@ def test_who_was_cancelled_while_it_stood_still_commits_nothing(
 
     frozen = Stepping(work)
     first = threads.submit(run_job, job_id, frozen)
-    assert frozen.began.wait(10)
+    assert frozen.began.wait(PATIENCE)
     session.execute(update(Job).where(Job.id == job_id).values(lease_until=long_ago()))
     with_lock = session.get_one(Job, job_id, populate_existing=True)
     service.cancel(session, with_lock, owner=None)
     session.commit()
     assert client.get(f"/jobs/{job_id}").json()["state"] == "cancelled"
     frozen.go_on.set()
-    first.result(10)
+    first.result(PATIENCE)
     job = look(session, job_id)
     assert (job.state, job.result, current_snapshot(session)) == ("cancelled", None, 0)
 
@@ -176,7 +176,7 @@ def test_a_running_job_stops_when_it_is_cancelled_and_keeps_what_it_has_done(
     running = threads.submit(run_job, job_id, endless)
     until(lambda: look(session, job_id).done > 2)
     assert client.delete(f"/jobs/{job_id}").json()["state"] == "running"
-    running.result(4 * LEASE)
+    running.result(PATIENCE)
     job = client.get(f"/jobs/{job_id}").json()
     assert job["state"] == "cancelled"
     assert job["progress"]["done"] > 2
@@ -200,7 +200,7 @@ def test_a_worker_that_ends_hands_its_job_back(new_job: NewJob, session: Session
     until(lambda: look(session, job_id).state == "running")
     stopping.set()
     try:
-        running.result(10)
+        running.result(PATIENCE)
     finally:
         stopping.clear()
     job = look(session, job_id)
@@ -303,7 +303,7 @@ def test_progress_is_what_was_committed(
     def handler(run: Run) -> dict[str, Any]:
         run.start_counting(total=4)
         for outcome in ("done", "skipped", "failed", "done"):
-            assert step.acquire(timeout=10)
+            assert step.acquire(timeout=PATIENCE)
             with run.transaction() as writing:
                 run.tell(writing, **{outcome: 1})
             stepped.release()
@@ -313,9 +313,9 @@ def test_progress_is_what_was_committed(
     seen = []
     for _ in range(4):
         step.release()
-        assert stepped.acquire(timeout=10)
+        assert stepped.acquire(timeout=PATIENCE)
         seen.append(client.get(f"/jobs/{job_id}").json()["progress"])
-    running.result(10)
+    running.result(PATIENCE)
     assert [(p["total"], p["done"], p["skipped"], p["failed"]) for p in seen] == [
         (4, 1, 0, 0), (4, 1, 1, 0), (4, 1, 1, 1), (4, 2, 1, 1),
     ]  # fmt: skip

@@ -19,6 +19,7 @@ from linework_core.settings import Settings
 from linework_core.tables import Encoder
 from tests.api.conftest import NewJob, as_caller, long_ago, problem_of, require_keys
 from tests.api.serving import serving
+from tests.waiting import PATIENCE
 
 
 def test_a_job_is_followed_to_its_end(new_job: NewJob, session: Session, threads: ThreadPoolExecutor) -> None:
@@ -27,14 +28,14 @@ def test_a_job_is_followed_to_its_end(new_job: NewJob, session: Session, threads
     def handler(run: Run) -> dict[str, Any]:
         run.start_counting(total=2)
         for _ in range(2):
-            assert step.acquire(timeout=20)
+            assert step.acquire(timeout=PATIENCE)
             with run.transaction() as writing:
                 run.tell(writing, done=1)
-        assert step.acquire(timeout=20)
+        assert step.acquire(timeout=PATIENCE)
         return {"records": 2}
 
     events: list[dict[str, Any]] = []
-    with serving(create_app()) as url, httpx.stream("GET", f"{url}/jobs/{job_id}/events", timeout=20) as stream:
+    with serving(create_app()) as url, httpx.stream("GET", f"{url}/jobs/{job_id}/events", timeout=PATIENCE) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         for name, job in events_of(stream):
             if not events:

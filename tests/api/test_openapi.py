@@ -36,7 +36,7 @@ def gateway(environment: Settings, engine: Engine, session: Session, monkeypatch
         yield url
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_gateway_keeps_the_contract_that_it_publishes(gateway: str) -> None:
     schemathesis = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)]
     arguments = ["run", f"{gateway}/openapi.json", "--no-color", "--seed=1", f"--max-examples={EXAMPLES}"]

@@ -89,7 +89,16 @@ def test_a_wrong_media_type_is_refused(client: TestClient, path: str, status: in
     problem_of(response, status, {415: "unsupported-media-type", 422: "invalid-request"}[status])
 
 
+@pytest.fixture(scope="module")
+def little_garbage() -> Iterator[None]:
+    """What is there already is not looked at: a collection among all that the suite has loaded takes seconds."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 # Starlette leaves the temporary file of a form that was cut off to the garbage collector
+@pytest.mark.usefixtures("little_garbage")
 @pytest.mark.filterwarnings("ignore:.*SpooledTemporaryFile:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("path", ["/ingest", "/search"])
 @pytest.mark.parametrize(

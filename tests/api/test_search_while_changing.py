@@ -17,6 +17,7 @@ from linework_core.corpus import close_patent, next_snapshot, open_patent, visib
 from linework_core.db import session_factory
 from linework_core.tables import Drawing, Embedding, Encoder
 from tests.api.conftest import Design, load, unit
+from tests.waiting import PATIENCE
 
 FIRST = dt.date(2015, 1, 6)
 CLASSES = ("14-02", "14-03", "02-01", None)
@@ -58,7 +59,7 @@ def changing(engine: Engine, encoder: Encoder) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE)
     assert faults == []
 
 

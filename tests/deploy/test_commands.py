@@ -16,6 +16,7 @@ from linework_core.queues import waiting
 from linework_core.settings import Settings
 from tests.configured import configured
 from tests.deploy.manifests import pods
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -30,20 +31,20 @@ def start(*module: str) -> subprocess.Popen[str]:
 
 def test_what_waits_for_the_migrations_goes_on_when_they_are_there(settings: Settings) -> None:
     ready = start("linework_core.migrated")
-    ready.communicate(timeout=30)
+    ready.communicate(timeout=PATIENCE)
     assert ready.returncode == 0
     command.downgrade(alembic_config(settings.database_url), "-1")
     waits = start("linework_core.migrated")
     time.sleep(4)
     assert waits.poll() is None
     command.upgrade(alembic_config(settings.database_url), "head")
-    waits.communicate(timeout=30)
+    waits.communicate(timeout=PATIENCE)
     assert waits.returncode == 0
 
 
 def test_a_schedule_queues_an_ingest_for_the_workers(settings: Settings, tmp_path: Path) -> None:
     done = start("linework_api.ingest", "--queue", tmp_path.as_uri())
-    told, _ = done.communicate(timeout=30)
+    told, _ = done.communicate(timeout=PATIENCE)
     assert done.returncode == 0
     job = json.loads(told)
     assert (job["kind"], job["state"]) == ("ingest", "queued")
@@ -52,7 +53,7 @@ def test_a_schedule_queues_an_ingest_for_the_workers(settings: Settings, tmp_pat
 
 def test_a_schedule_finds_work_undone(settings: Settings) -> None:
     done = start("linework_core.jobs.reconcile")
-    done.communicate(timeout=30)
+    done.communicate(timeout=PATIENCE)
     assert done.returncode == 0
 
 

@@ -29,6 +29,7 @@ from linework_vision import Encoder, load, register
 from linework_vision.identity import make_manifest
 from linework_vision.spec import Spec
 from tests.configured import configured
+from tests.waiting import PATIENCE, until
 
 DIMENSION = 8
 Behaviour = Callable[[NDArray[Any]], NDArray[Any]]
@@ -116,13 +117,8 @@ class Online:
         return self.client.post("/embed/drawings", json={"drawings": encoded, **more})
 
     def wait_until_ready(self) -> str:
-        until = time.monotonic() + 10
-        while True:
-            answer = self.client.get("/health/ready")
-            if answer.status_code == 200:
-                return str(answer.json()["encoder"])
-            assert time.monotonic() < until, answer.text
-            time.sleep(0.05)
+        until(lambda: self.client.get("/health/ready").status_code == 200)
+        return str(self.client.get("/health/ready").json()["encoder"])
 
 
 Serve = Callable[[Settings], AbstractContextManager[Online]]
@@ -135,9 +131,8 @@ def serve(server_folder: Path) -> Serve:
     @contextmanager
     def running(settings: Settings) -> Iterator[Online]:
         socket = server_folder / f"embedder-{time.monotonic_ns()}.sock"
-        online = Online(
-            httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://embedder", timeout=20), socket
-        )
+        transport = httpx.HTTPTransport(uds=str(socket))
+        online = Online(httpx.Client(transport=transport, base_url="http://embedder", timeout=PATIENCE), socket)
         app = create_app(settings, on_engine_death=lambda: online.deaths.append(time.monotonic()))
         server = uvicorn.Server(uvicorn.Config(app, uds=str(socket), log_config=None, lifespan="on"))
         thread = threading.Thread(target=server.run)

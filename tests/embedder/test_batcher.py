@@ -18,6 +18,7 @@ from linework_core.errors import LineworkError, Unavailable
 from linework_embedder.batcher import Batcher
 from linework_vision.encoder import Vectors, unit_rows
 from linework_vision.errors import NotFinite
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +79,7 @@ async def test_a_lone_item_waits_only_a_moment():
     async with batching(wait_s=0.05) as (batcher, sizes, _):
         began = time.monotonic()
         await batcher.submit([7])
-    assert 0.04 < time.monotonic() - began < 2
+    assert 0.04 < time.monotonic() - began < 30
     assert sizes == [1]
 
 
@@ -86,7 +87,7 @@ async def test_the_next_batch_fills_while_the_model_works():
     release = threading.Event()
 
     def slow(items: Sequence[int]) -> Vectors:
-        release.wait(5)
+        release.wait(PATIENCE)
         return encode(items)
 
     async with batching(slow, size=8, wait_s=0.001) as (batcher, sizes, _):
@@ -120,7 +121,7 @@ async def test_a_caller_who_goes_in_mid_batch_costs_the_others_nothing():
     release = threading.Event()
 
     def slow(items: Sequence[int]) -> Vectors:
-        release.wait(5)
+        release.wait(PATIENCE)
         return encode(items)
 
     async with batching(slow, wait_s=0.001) as (batcher, _, failures):

@@ -20,6 +20,7 @@ from linework_embedder.served import open_derivative
 from linework_vision import load
 from tests.embedder.conftest import mean_grey
 from tests.embedder.corpus import add_patent, counts, failures, make_active, put, read, start, start_at_once, vectors
+from tests.waiting import PATIENCE
 
 
 def test_every_open_drawing_gets_its_vector(session, engine, objects, embedder, encoder, scripted):
@@ -216,7 +217,7 @@ def test_a_job_that_is_cancelled_stops_and_keeps_what_it_has(
 
     def slow(batch):
         if len(scripted.batches) > 2:
-            proceed.wait(10)
+            proceed.wait(PATIENCE)
         return mean_grey(batch)
 
     scripted.behaviour = slow

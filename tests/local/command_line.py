@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from linework_core.settings import Settings
+from tests.waiting import PATIENCE
 
 
 def linework(*arguments: str, home: Path, port: int) -> subprocess.CompletedProcess[str]:
@@ -14,7 +15,7 @@ def linework(*arguments: str, home: Path, port: int) -> subprocess.CompletedProc
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     environment |= {"LINEWORK_HOME": str(home), "LINEWORK_PORT": str(port), "COLUMNS": "200"}
     command = [sys.executable, "-m", "linework_local", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def processes_that_name(text: str) -> list[str]:

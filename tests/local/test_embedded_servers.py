@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 
 from linework_local.postgres import embedded_postgres
+from tests.waiting import PATIENCE
 
 HOLD = """
 import sys, time
@@ -42,7 +43,7 @@ def test_an_embedded_postgres_ends_when_its_starter_is_killed(server_folder: Pat
         assert starter.stdout.readline() == "ready\n"
     starter.kill()
     starter.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while answers(folder):
         assert time.monotonic() < deadline
         time.sleep(0.1)

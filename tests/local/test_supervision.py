@@ -62,7 +62,7 @@ class Supervised:
             return cursor.fetchall() if cursor.description else []
 
 
-eventually = partial(until, seconds=20, pause=0.1, despite=(OSError, psycopg.OperationalError))
+eventually = partial(until, pause=0.1, despite=(OSError, psycopg.OperationalError))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pytest
 
 from linework_local.home import Home
 from linework_local.supervision import Supervisor
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 from .command_line import linework, processes_that_name
 
@@ -35,7 +35,9 @@ class Running:
         return done.stdout
 
     def get(self, path: str, **query: str) -> Any:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", params=query, timeout=30).raise_for_status().json()
+        return (
+            httpx.get(f"http://127.0.0.1:{self.port}{path}", params=query, timeout=PATIENCE).raise_for_status().json()
+        )
 
     def pids(self) -> dict[str, int | None]:
         return {process.name: process.pid for process in Supervisor(Home.at(self.home)).processes()}

@@ -18,6 +18,7 @@ import pytest
 from linework_local.account import tied
 from linework_local.postgres import Postgres
 from linework_local.redis import Redis
+from tests.waiting import PATIENCE
 
 
 class Stack:
@@ -44,7 +45,7 @@ class Stack:
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         transport = httpx.HTTPTransport(uds=str(folder / "api.sock"))
-        self.client = httpx.Client(transport=transport, base_url="http://linework", timeout=30)
+        self.client = httpx.Client(transport=transport, base_url="http://linework", timeout=PATIENCE)
 
     def command(self, name: str) -> list[str]:
         python = [sys.executable, "-m"]
@@ -86,16 +87,16 @@ class Stack:
         process.send_signal(signal.SIGKILL)
         for child in children:
             child.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=PATIENCE)
 
     def stop(self) -> None:
         for process in self.processes.values():
             process.kill()
         for process in self.processes.values():
-            process.wait(timeout=10)
+            process.wait(timeout=PATIENCE)
         self.client.close()
 
-    def wait_until_ready(self, seconds: float = 120) -> None:
+    def wait_until_ready(self, seconds: float = PATIENCE) -> None:
         def ready() -> bool:
             # asked only once it listens: httpcore leaks the socket of a refused connection
             return (self.folder / "api.sock").exists() and self.client.get("/health/ready").status_code == 200
@@ -124,7 +125,7 @@ class Stack:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
-    def wait_for_job(self, job_id: str, seconds: float = 60) -> dict[str, Any]:
+    def wait_for_job(self, job_id: str, seconds: float = PATIENCE) -> dict[str, Any]:
         self.wait_for(lambda: self.job(job_id)["state"] not in ("queued", "running"), seconds, f"job {job_id} ends")
         return self.job(job_id)
 
@@ -132,7 +133,7 @@ class Stack:
         answer: dict[str, Any] = self.client.get("/corpus").raise_for_status().json()
         return answer
 
-    def wait_until_indexed(self, seconds: float = 60) -> None:
+    def wait_until_indexed(self, seconds: float = PATIENCE) -> None:
         def indexed() -> bool:
             indexes = self.corpus()["indexes"]
             return bool(indexes) and all(index["indexed"] == index["drawings"] for index in indexes)

@@ -70,7 +70,7 @@ def main(rank: int, processes: int, meeting: str, out: str) -> None:
     )
     if processes > 1:
         distributed.init_process_group(
-            "gloo", f"file://{meeting}", rank=rank, world_size=processes, timeout=timedelta(seconds=60)
+            "gloo", f"file://{meeting}", rank=rank, world_size=processes, timeout=timedelta(seconds=240)
         )
         step = DistributedDataParallel(step)
     rows = slice(rank * ROWS // processes, (rank + 1) * ROWS // processes)

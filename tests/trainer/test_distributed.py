@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from linework_trainer.distributed import gather, processes
+from tests.waiting import PATIENCE
 
 SCRIPT = Path(__file__).with_name("one_of_several.py")
 
@@ -20,7 +21,7 @@ def outcomes(count: int, folder: Path) -> list[dict[str, Any]]:
     started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
     try:
         for process in started:
-            _, errors = process.communicate(timeout=100)
+            _, errors = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, errors
     finally:
         for process in started:

@@ -25,7 +25,7 @@ from tests.configured import configured
 from tests.trainer.cluster import FakeCluster, template
 from tests.trainer.corpus import add_designs
 from tests.trainer.test_train_job import look, order_of, run
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 class Quiet:
@@ -104,7 +104,7 @@ def test_a_training_that_is_cancelled_takes_its_pods_with_it(
     until(lambda: cluster.jobs)
     service.cancel(session, look(session, job_id), owner=None)
     session.commit()
-    worker.join(timeout=30)
+    worker.join(timeout=PATIENCE)
     assert not worker.is_alive()
     assert look(session, job_id).state == "cancelled"
     assert cluster.jobs == {}
