@@ -4,7 +4,7 @@ LineworkError
 ├── BadRequest 400            the request cannot be understood or obeyed as it stands
 │   └── UnreadableImage 422   what should be an image is none, or is too large
 ├── Unauthorized 401, Forbidden 403
-├── NotFound 404, Gone 410, Conflict 409
+├── NotFound 404, Conflict 409
 ├── TooLarge 413, UnsupportedMediaType 415, Unprocessable 422
 ├── TooManyRequests 429       carries Retry-After
 │   └── QuotaExceeded 429     of a day or a month, not of a minute
@@ -46,10 +46,6 @@ class NotFound(LineworkError):
 
 class Conflict(LineworkError):
     status, type, title = 409, "conflict", "Conflict"
-
-
-class Gone(LineworkError):
-    status, type, title = 410, "gone", "Erased"
 
 
 class TooLarge(LineworkError):

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import obstore
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import ObjectStore, from_url
 
 from linework_core.errors import NotFound, Unavailable
 
@@ -74,10 +74,6 @@ def get(store: ObjectStore, key: str) -> bytes:
         return bytes(obstore.get(store, key).bytes())
     except (FileNotFoundError, obstore.exceptions.NotFoundError):
         raise NotFound(f"The object store has no {key}.") from None
-
-
-def is_local(store: ObjectStore) -> bool:
-    return isinstance(store, LocalStore)
 
 
 def put(store: ObjectStore, key: str, data: bytes) -> None:
