@@ -32,7 +32,7 @@ logs: $(INSTALLED)  ## show the end of every log (make logs ARGS=-f goes on)
 	@$(LOCAL) logs $(ARGS)
 
 test: $(INSTALLED)  ## the whole suite, on Postgres and Redis that it starts itself, a process a core (ARGS=… for pytest)
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-upgrade: $(INSTALLED)  ## the previous release's suite on a database of this one (ARGS='--from v1.2')
 	$(BIN)/python -m tests.upgrade $(ARGS)

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from sqlalchemy import Engine, delete, text, update
 from sqlalchemy.orm import Session
 
+from linework_api import worker
 from linework_api.app import create_app
 from linework_api.search.scope import unpadded
 from linework_core import corpus, db, encoders, store
@@ -75,6 +76,19 @@ def engine(environment: Settings) -> Engine:
 def client(environment: Settings) -> Iterator[TestClient]:
     with TestClient(create_app(), raise_server_exceptions=False) as opened:
         yield opened
+
+
+@pytest.fixture
+def fresh_worker(environment: Settings) -> Iterator[None]:
+    """The ingest worker's own connections and children, by this test's settings."""
+    for made in (worker.searching, worker.decoder):
+        made.cache_clear()
+    yield
+    worker.searching().engine.dispose()
+    worker.searching().embedder.close()
+    worker.decoder().close()
+    for made in (worker.searching, worker.decoder):
+        made.cache_clear()
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """Batch searches: the same answers as single calls, on one snapshot, each once, whatever happens on the way."""
 
-import csv
 import datetime as dt
 import io
+import itertools
 import tarfile
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from linework_api import beat, worker
+from linework_api import worker
 from linework_api.app import create_app
 from linework_api.batches import runner as batches
 from linework_api.batches.schemas import MOST_QUERIES, days
@@ -24,88 +24,18 @@ from linework_api.search.service import SearchService
 from linework_core import db, encoders
 from linework_core.corpus import close_patent, next_snapshot, open_patent
 from linework_core.jobs import runner
-from linework_core.queues import waiting
+from linework_core.queues import nudge, waiting
 from linework_core.settings import Settings, get_settings
-from linework_core.tables import BatchQuery, Encoder, Job, Search, Unrecorded
+from linework_core.tables import BatchQuery, Encoder, Job, Search
 from linework_embedder.app import create_app as create_embedder
 from linework_vision import load as load_encoder
-from tests.api.conftest import (
-    Design,
-    as_caller,
-    draw,
-    give_key,
-    load,
-    long_ago,
-    look,
-    problem_of,
-    require_keys,
-    store_pictures,
-    unit,
-)
+from tests.api.batching import DESIGNS, ask, count, pages, work
+from tests.api.conftest import Design, draw, load, look, problem_of, store_pictures, unit
 from tests.api.serving import serving
+from tests.waiting import until
+from tests.workers import workers
 
-Batch = dict[str, Any]
-RunBatch = Callable[..., Batch]
-DESIGNS = [
-    Design(
-        f"USD00000{n:02}",
-        [unit(n), unit(n + 50)],
-        granted=dt.date(2015, 1, 6) + dt.timedelta(weeks=n // 3),
-        locarno="14-02" if n % 2 else "02-02",
-        family=(f"US{n // 2}",),
-    )
-    for n in range(1, 41)
-]
-
-
-@pytest.fixture(autouse=True)
-def fresh_worker(environment: Settings) -> Iterator[None]:
-    """The worker's own connections, by this test's settings."""
-    for made in (worker.searching, worker.decoder):
-        made.cache_clear()
-    yield
-    worker.searching().engine.dispose()
-    worker.searching().embedder.close()
-    worker.decoder().close()
-    for made in (worker.searching, worker.decoder):
-        made.cache_clear()
-
-
-def work(job_id: str) -> None:
-    """As a worker does that was nudged."""
-    worker.search(job_id)
-
-
-def ask(client: TestClient, body: dict[str, Any] | None = None, **options: Any) -> Batch:
-    response = client.post("/search/batch", params=options, **({"json": body} if body else {}))
-    assert response.status_code == 202, response.text
-    assert response.headers["location"] == f"/jobs/{response.json()['id']}"
-    job: Batch = response.json()
-    return job
-
-
-def pages(client: TestClient, job_id: str, limit: int = 7) -> list[Batch]:
-    """All queries of a batch, read page by page."""
-    found, cursor = [], None
-    while True:
-        given = {"limit": limit} | ({"cursor": cursor} if cursor else {})
-        page = client.get(f"/search/batch/{job_id}", params=given)
-        assert page.status_code == 200, page.text
-        found += page.json()["queries"]
-        cursor = page.json()["next"]
-        if cursor is None:
-            return found
-
-
-def lines(client: TestClient, job_id: str) -> list[dict[str, str]]:
-    answer = client.get(f"/search/batch/{job_id}/export")
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
-
-
-def count(session: Session, table: Any, *conditions: Any) -> int:
-    session.rollback()
-    return session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
+pytestmark = pytest.mark.usefixtures("fresh_worker")
 
 
 # ---- what is searched
@@ -337,61 +267,96 @@ def test_stored_vectors_need_no_embedder_and_one_that_is_away_is_waited_for(
 # ---- once and only once
 
 
+@contextmanager
+def at_each_search(patch: pytest.MonkeyPatch, happens: Callable[[int], None], **sizes: int) -> Iterator[None]:
+    """Calls `happens` with the number of each search before it is kept; `sizes` are the runner's own."""
+    keep, numbers = SearchService.keep, itertools.count(1)
+
+    def watched(self: SearchService, question: Any) -> Any:
+        happens(next(numbers))
+        return keep(self, question)
+
+    with patch.context() as patched:
+        for name, size in sizes.items():
+            patched.setattr(batches, name, size)
+        patched.setattr(SearchService, "keep", watched)
+        yield
+
+
 def test_a_batch_that_was_interrupted_goes_on_and_does_nothing_twice(
     client: TestClient, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(session, encoder, DESIGNS)
-    monkeypatch.setattr(batches, "TOGETHER", 4)
-    monkeypatch.setattr(batches, "AT_ONCE", 2)
     job = ask(client, {"patents": [design.id for design in DESIGNS]})
-    keep, searched, lock = SearchService.keep, list[Any](), threading.Lock()
 
-    def dies_in_the_middle(self: SearchService, question: Any) -> Any:
-        with lock:
-            searched.append(question)
-            if len(searched) > 21:
-                raise OSError("pulled the plug")
-        return keep(self, question)
+    def dies_in_the_middle(number: int) -> None:
+        if number > 21:
+            raise OSError("pulled the plug")
 
-    monkeypatch.setattr(SearchService, "keep", dies_in_the_middle)
-    work(job["id"])
+    with at_each_search(monkeypatch, dies_in_the_middle, TOGETHER=4, AT_ONCE=2):
+        work(job["id"])
     begun = count(session, BatchQuery, BatchQuery.searched_at.is_not(None))
     assert (look(session, UUID(job["id"])).state, 8 <= begun < 24) == ("queued", True)
     assert count(session, Search) == begun == look(session, UUID(job["id"])).done
     states = [one["state"] for one in pages(client, job["id"])]
     assert (states.count("answered"), states.count("waiting")) == (begun, len(DESIGNS) - begun)
-    monkeypatch.setattr(SearchService, "keep", keep)
     session.execute(update(Job).values(not_before=func.now()))
     session.commit()
     work(job["id"])
-    ended = client.get(f"/jobs/{job['id']}").json()
+    assert_each_is_answered_once(client, session, job["id"])
+
+
+def assert_each_is_answered_once(client: TestClient, session: Session, job_id: str) -> None:
+    """All queries of DESIGNS, by records of which there are no others."""
+    ended = client.get(f"/jobs/{job_id}").json()
     assert (ended["state"], ended["progress"]["done"]) == ("succeeded", len(DESIGNS))
-    assert (
-        count(session, Search) == len(DESIGNS) == len({one["answer"]["search_id"] for one in pages(client, job["id"])})
-    )
+    answered = pages(client, job_id)
+    assert [one["query"] for one in answered] == [design.id for design in DESIGNS]
+    assert count(session, Search) == len(DESIGNS) == len({one["answer"]["search_id"] for one in answered})
+
+
+def test_a_batch_whose_worker_is_killed_loses_nothing_and_writes_nothing_twice(
+    client: TestClient, session: Session, encoder: Encoder
+) -> None:
+    load(session, encoder, DESIGNS)
+    job = ask(client, {"patents": [design.id for design in DESIGNS]})
+    job_id = UUID(job["id"])
+    of_second_group = (BatchQuery.job_id == job_id, BatchQuery.ordinal == batches.TOGETHER + 1)
+    with workers("linework_api.worker", "search") as start:
+        with db.transaction() as holding:
+            holding.execute(select(BatchQuery).where(*of_second_group).with_for_update())
+            first = start()
+            until(lambda: look(session, job_id).done == len(DESIGNS) - batches.TOGETHER)
+            first.kill()  # its second group's records are written, and not committed
+            first.wait()
+            assert look(session, job_id).state == "running"
+        start()
+
+        def ended() -> bool:
+            nudge("search", job_id)  # as the beat does
+            return look(session, job_id).state == "succeeded"
+
+        until(ended)
+    assert_each_is_answered_once(client, session, job["id"])
 
 
 def test_a_cancelled_batch_keeps_what_was_answered(
     client: TestClient, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(session, encoder, DESIGNS)
-    monkeypatch.setattr(batches, "TOGETHER", 2)
-    monkeypatch.setattr(batches, "AT_ONCE", 1)
     job = ask(client, {"patents": [design.id for design in DESIGNS]})
-    keep, searched = SearchService.keep, list[Any]()
-
-    def cancelled_in_the_middle(self: SearchService, question: Any) -> Any:
-        searched.append(question)
-        if len(searched) == 9:
-            held = next(one for one in runs if one.job_id == UUID(job["id"]))
-            held.interrupted = runner.Cancelled
-        return keep(self, question)
-
     runs: list[runner.Run] = []
-    monkeypatch.setattr(SearchService, "keep", cancelled_in_the_middle)
-    runner.run_job(
-        UUID(job["id"]), lambda run: (runs.append(run), worker._search(run))[1], engine=worker.searching().engine
-    )
+
+    def cancelled_in_the_middle(number: int) -> None:
+        if number == 9:
+            runs[0].interrupted = runner.Cancelled
+
+    def search(run: runner.Run) -> dict[str, object]:
+        runs.append(run)
+        return worker._search(run)
+
+    with at_each_search(monkeypatch, cancelled_in_the_middle, TOGETHER=2, AT_ONCE=1):
+        runner.run_job(UUID(job["id"]), search, engine=worker.searching().engine)
     assert client.get(f"/jobs/{job['id']}").json()["state"] == "cancelled"
     states = [one["state"] for one in pages(client, job["id"])]
     assert (states.count("answered"), states.count("waiting")) == (8, len(DESIGNS) - 8)
@@ -405,112 +370,3 @@ def test_the_same_request_with_its_key_is_one_batch(client: TestClient, session:
 
     assert send("2015-W03").json()["id"] == send("2015-W03").json()["id"]
     problem_of(send("2015-W04"), 409, "conflict")
-
-
-# ---- what is read
-
-
-def test_the_csv_has_every_hit_and_every_query_without_one(
-    client: TestClient, session: Session, encoder: Encoder
-) -> None:
-    load(session, encoder, [*DESIGNS, Design("USD0000096", title="=1+1", granted=dt.date(1990, 1, 2))])
-    job = ask(client, {"patents": ["USD0000001", "USD0000096", "USD0000404"]}, limit=2)
-    before = lines(client, job["id"])
-    assert [(line["query"], line["state"]) for line in before] == [
-        ("USD0000001", "waiting"), ("USD0000096", "waiting"), ("USD0000404", "waiting"),
-    ]  # fmt: skip
-    work(job["id"])
-    first, *others = lines(client, job["id"])
-    assert (first["ordinal"], first["query"], first["state"], first["rank"]) == ("1", "USD0000001", "answered", "1")
-    assert (first["patent"], first["title"], first["before"]) == ("USD0000096", "'=1+1", "2015-01-06")
-    assert [(line["query"], line["state"], line["reason"], line["rank"]) for line in others] == [
-        ("USD0000096", "answered", "", ""), ("USD0000404", "set-aside", "not-found", ""),
-    ]  # fmt: skip
-
-
-def test_a_batch_is_its_owners_and_an_admins(
-    environment: Settings, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load(session, encoder, DESIGNS)
-    require_keys(monkeypatch, anna=["search"], carl=["search"], root=["admin"])
-    with TestClient(create_app()) as client:
-        made = client.post("/search/batch", json={"patents": ["USD0000020"]}, headers=as_caller("anna"))
-        work(made.json()["id"])
-        for path in (f"/search/batch/{made.json()['id']}", f"/search/batch/{made.json()['id']}/export"):
-            problem_of(client.get(path, headers=as_caller("carl")), 404, "not-found")
-            assert [client.get(path, headers=as_caller(name)).status_code for name in ("anna", "root")] == [200, 200]
-        read = client.get("/audit", headers=as_caller("root")).json()["entries"]
-        assert {(entry["caller"], entry["method"], entry["route"]) for entry in read} == {
-            ("anna", "POST", "/search/batch"),
-            *((who, "GET", "/search/batch/{job_id}") for who in ("anna", "carl", "root")),
-            *((who, "GET", "/search/batch/{job_id}/export") for who in ("anna", "carl", "root")),
-        }
-
-
-def test_a_cursor_is_of_its_batch_and_another_job_is_no_batch(
-    client: TestClient, session: Session, encoder: Encoder, new_job: Callable[..., UUID]
-) -> None:
-    load(session, encoder, DESIGNS)
-    one, other = (ask(client, {"patents": ["USD0000001", "USD0000002"]})["id"] for _ in range(2))
-    cursor = client.get(f"/search/batch/{one}?limit=1").json()["next"]
-    for wrong in (cursor, "abc"):
-        problem_of(client.get(f"/search/batch/{other}?cursor={wrong}"), 422, "invalid-request")
-    problem_of(client.get(f"/search/batch/{new_job()}"), 404, "not-found")
-
-
-# ---- quotas and retention
-
-
-def test_each_query_counts_as_a_search_of_the_day(
-    environment: Settings, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load(session, encoder, DESIGNS)
-    require_keys(monkeypatch)
-    with db.transaction() as writing:
-        give_key(writing, "anna", ["search"], searches_per_day=6)
-    with TestClient(create_app(), headers=as_caller("anna"), raise_server_exceptions=False) as client:
-        five, six = ({"patents": [design.id for design in DESIGNS[:n]]} for n in (5, 6))
-        problem_of(client.post("/search/batch", json={"patents": [d.id for d in DESIGNS]}), 429, "quota-exceeded")
-        again = {"Idempotency-Key": "once"}
-        assert [client.post("/search/batch", json=five, headers=again).status_code for _ in range(2)] == [202, 202]
-        problem_of(client.post("/search/batch", json=six), 429, "quota-exceeded")
-        assert client.get("/search?drawing=USD0000001-S_1").status_code == 200
-        problem_of(client.get("/search?drawing=USD0000001-S_1"), 429, "quota-exceeded")
-        problem_of(client.post("/search/batch", json={"patents": ["USD0000001"]}), 429, "quota-exceeded")
-    assert count(session, BatchQuery) == 5
-
-
-def test_without_records_the_hits_are_there_for_a_day(client: TestClient, session: Session, encoder: Encoder) -> None:
-    load(session, encoder, DESIGNS)
-    kept = ask(client, {"patents": ["USD0000020"]})["id"]
-    fleeting = ask(client, {"patents": ["USD0000020", "USD0000404", "USD0000021"]}, record=False)["id"]
-    for job_id in (kept, fleeting):
-        work(job_id)
-    first, _, _ = pages(client, fleeting)
-    assert (first["answer"]["search_id"], len(first["answer"]["hits"])) == (None, 20)
-    assert session.scalars(select(Unrecorded.searches)).one() == 2
-    beat.forget(get_settings())
-    assert len(pages(client, fleeting)) == 3
-    session.execute(update(Job).values(finished_at=func.now() - dt.timedelta(hours=25)))
-    session.commit()
-    beat.forget(get_settings())
-    assert (pages(client, fleeting), len(pages(client, kept)), count(session, Search)) == ([], 1, 1)
-    assert client.get(f"/jobs/{fleeting}").json()["result"]["answered"] == 2
-
-
-def test_a_batch_is_forgotten_with_its_records(
-    client: TestClient, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load(session, encoder, DESIGNS)
-    old, new = (ask(client, {"patents": ["USD0000020", "USD0000404"]})["id"] for _ in range(2))
-    for job_id in (old, new):
-        work(job_id)
-    of_old = select(BatchQuery.search_id).where(BatchQuery.job_id == UUID(old))
-    year = dt.timedelta(days=365)
-    session.execute(update(Search).where(Search.id.in_(of_old)).values(created_at=long_ago() - year))
-    session.execute(update(BatchQuery).where(BatchQuery.job_id == UUID(old)).values(searched_at=long_ago() - year))
-    session.commit()
-    monkeypatch.setenv("SEARCH_RETENTION_DAYS", "30")
-    get_settings.cache_clear()
-    beat.forget(get_settings())
-    assert (pages(client, old), len(pages(client, new)), count(session, Search)) == ([], 2, 1)

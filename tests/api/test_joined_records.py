@@ -183,6 +183,23 @@ def test_the_joined_patent_is_that_of_its_package(
     assert open_rows(session, design.id) == alone
 
 
+def test_sources_that_are_written_together_count_one_after_the_other(
+    load: Load, session: Session, design: Design, sources: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "together"
+    names = ["text", "package", "later text", "later package"]
+    files = [_write(folder / f"{number}{sources[name].suffix}", sources[name].read_bytes())
+             for number, name in enumerate(names)]  # fmt: skip
+    for file in files:
+        load(file)
+    versions, one_by_one = select(func.count()).select_from(Patent), open_rows(session, design.id)
+    assert session.scalar(versions) == len(names)
+    start_anew(session)
+    assert load(folder)["progress"]["done"] == len(names)
+    assert open_rows(session, design.id) == one_by_one
+    assert session.scalar(versions) == len(names)
+
+
 def test_sources_that_are_read_again_change_nothing(
     load: Load, session: Session, design: Design, sources: dict[str, Path]
 ) -> None:

@@ -20,7 +20,7 @@ from tests.api.serving import serving
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).parent / "schemathesis.toml"
-EXAMPLES = 40  # of each route in the fuzzing phase; the coverage phase comes on top
+EXAMPLES = 25  # of each route in the fuzzing phase; the coverage phase comes on top
 
 
 @pytest.fixture

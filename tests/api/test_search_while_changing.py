@@ -95,7 +95,7 @@ def passing(params: dict[str, Any], table: Any, snapshot: int) -> list[Any]:
     return wanted
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_every_answer_is_complete_and_in_time_on_its_own_snapshot(
     monkeypatch: pytest.MonkeyPatch, client: TestClient, engine: Engine, session: Session, encoder: Encoder
 ) -> None:

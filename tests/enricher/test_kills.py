@@ -28,7 +28,7 @@ from tests.configured import configured
 from tests.enricher.corpus import add_design, counts, order, provider_of, read, sets
 from tests.enricher.rig import KEY
 from tests.enricher.stub import Stub
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 DESIGNS = 40
 IN_FLIGHT = 4
@@ -62,7 +62,7 @@ class Servers:
         for name in names:
             self._processes[name].send_signal(signal.SIGKILL)
         for name in names:
-            self._processes.pop(name).wait(10)
+            self._processes.pop(name).wait(PATIENCE)
 
     def kill_all(self) -> None:
         self.kill(*self._processes)
@@ -94,8 +94,8 @@ def installation(servers: Servers, stub: Stub, tmp_path: Path, monkeypatch: pyte
         "DATABASE_URL": servers.postgres.url(name),
         "REDIS_URL": servers.redis.url,
         "OBJECT_STORE_URL": tmp_path.as_uri(),
-        "LEASE_SECONDS": "2",
-        "LLM": provider_of(stub.url, concurrency=IN_FLIGHT, timeout_s=1),
+        "LEASE_SECONDS": "5",
+        "LLM": provider_of(stub.url, concurrency=IN_FLIGHT, timeout_s=5),
         "LLM_API_KEY": KEY,
     }
     with configured(monkeypatch, environment):

@@ -16,7 +16,7 @@ from tests.stack.conftest import Stack
 SERVICES = ("embedder", "api", "ingest", "embed", "beat")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_after_dump_wipe_and_restore_searches_have_the_same_answers(stack: Stack, tmp_path: Path) -> None:
     publish(stack.folder / "inbox", designs=16, seed=3, size=0.25)
     assert stack.wait_for_job(stack.ingest(stack.folder / "inbox"))["state"] == "succeeded"

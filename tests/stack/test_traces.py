@@ -43,7 +43,7 @@ def named(spans: list[Span], request_id: str) -> dict[str, Span]:
     return {span.name: span for span in spans if span.attributes.get("request_id") == request_id}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_request_its_jobs_and_the_embedder_are_one_trace_with_one_request_id(
     traced: Stack, collector: Collector
 ) -> None:
@@ -80,7 +80,7 @@ def test_a_request_its_jobs_and_the_embedder_are_one_trace_with_one_request_id(
         assert any((line["event"], line["trace_id"]) == (event, span.trace_id) for line in lines), (service, request_id)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_trace_holds_nothing_of_what_was_asked_and_no_machine_asking_for_health(
     traced: Stack, collector: Collector
 ) -> None:

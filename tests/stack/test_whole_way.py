@@ -36,7 +36,7 @@ def read(stack: Stack, path: str, **params: Any) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_the_whole_way_from_packages_to_a_search_by_an_encoder_of_ones_own_and_back(stack: Stack, inbox: Path) -> None:
     stack.start("enrich", "trainer")
     done(stack, "/ingest", uri=inbox.as_uri())
