@@ -29,13 +29,13 @@ from linework_core.jobs import service as jobs
 from linework_core.jobs.runner import Run
 from linework_core.records import PackageRead, Passed, PatentRecord, Rejected
 from linework_core.settings import Settings
-from linework_core.tables import Package, SetAside
+from linework_core.tables import Package, Patent, SetAside
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 BATCH = 16  # records a transaction: long enough to spare commits, short enough to keep other writers waiting little
-AHEAD = 8  # records whose pictures are being decoded while the reader goes on
+AHEAD = 8  # records whose pictures are being decoded while the reader goes on, and that are looked up together
 
 
 @dataclass(slots=True)
@@ -55,6 +55,16 @@ class Pending:
 class Original:
     data: bytes
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A record whose originals were read: by number of sheet and of drawing. `figures` are looked for on its sheets."""
+
+    pending: Pending
+    sheets: dict[int, Original]
+    cuts: dict[int, Original]
+    figures: tuple[str, ...]
 
 
 def _originals(
@@ -86,6 +96,17 @@ def _results(futures: dict[int, tuple[str, "Future[T]"]], prepared: Prepared) ->
 
 Item = Pending | Rejected | Passed | PackageRead
 Ready = Prepared | Rejected | Passed | PackageRead
+
+
+def _without_repetition(versions: list[Prepared]) -> Iterator[list[Prepared]]:
+    """In their order, in lists in which no patent occurs twice: what counts depends on what was written before."""
+    group: dict[str, Prepared] = {}
+    for version in versions:
+        if version.record.id in group:
+            yield list(group.values())
+            group = {}
+        group[version.record.id] = version
+    yield list(group.values())
 
 
 def _is_in_the_data(error: Exception) -> bool:
@@ -134,14 +155,19 @@ class Ingest:
     def _look_ahead(self, items: Iterator[PatentRecord | Rejected | Passed | PackageRead]) -> Iterator[Item]:
         """The items in order, with the pictures of the next few already being decoded."""
         waiting: deque[Item] = deque()
+        group: list[Opened | Rejected | Passed | PackageRead] = []
         for item in items:
-            waiting.append(self._begin(item) if isinstance(item, PatentRecord) else item)
-            if len(waiting) > AHEAD:
+            group.append(self._open(item) if isinstance(item, PatentRecord) else item)
+            if len(group) == AHEAD:
+                waiting.extend(self._begin(group))
+                group = []
+            while len(waiting) > AHEAD:
                 yield waiting.popleft()
+        waiting.extend(self._begin(group))
         yield from waiting
 
-    def _begin(self, record: PatentRecord) -> Pending | Rejected:
-        """Read a record's originals (its readers work only now) and send those that are new to be decoded."""
+    def _open(self, record: PatentRecord) -> Opened | Rejected:
+        """A record with its originals: its readers work only now."""
         broken: list[Rejected] = []
         try:
             sheets = _originals(record, {sheet.number: sheet.read for sheet in record.sheets}, broken)
@@ -151,29 +177,37 @@ class Ingest:
         hashes = [original.sha256 for original in (*sheets.values(), *cuts.values())]
         figures = splitting.figures_to_find(record) if self.settings.split_sheets else ()
         hashes += [splitting.RECIPE] if figures else []
-        pending = Pending(record, Parts.of(record, hashes), broken)
-        pending.skip = self._reason_to_skip(pending)
-        if pending.skip is not None:
-            return pending
-        shown = {drawing.sheet for drawing in record.drawings} if figures else set()
-        for number, original in sheets.items():
+        return Opened(Pending(record, Parts.of(record, hashes), broken), sheets, cuts, figures)
+
+    def _begin(self, group: list[Opened | Rejected | Passed | PackageRead]) -> list[Item]:
+        """Send the originals of those records that are new to be decoded."""
+        ids = [item.pending.record.id for item in group if isinstance(item, Opened)]
+        known: dict[str, Patent] = {}
+        if ids:
+            with transaction(self.run.engine) as session:
+                known = writer.newest_versions(session, ids)
+        for item in group:
+            if isinstance(item, Opened):
+                item.pending.skip = writer.choose(item.pending.parts, known.get(item.pending.record.id)).reason
+                if item.pending.skip is None:
+                    self._decode(item)
+        return [item.pending if isinstance(item, Opened) else item for item in group]
+
+    def _decode(self, opened: Opened) -> None:
+        pending = opened.pending
+        shown = {drawing.sheet for drawing in pending.record.drawings} if opened.figures else set()
+        for number, original in opened.sheets.items():
             if number in shown:
-                read = self.decoder.run(read_sheet, self._kept(original), figures)
+                read = self.decoder.run(read_sheet, self._kept(original), opened.figures)
                 pending.splits[number] = (original.sha256, read)
             else:
                 pending.sheets[number] = (original.sha256, self.decoder.submit(self._kept(original)))
-        for number, original in cuts.items():
+        for number, original in opened.cuts.items():
             pending.cuts[number] = (original.sha256, self.decoder.submit(self._kept(original)))
-        return pending
 
     def _kept(self, original: Original) -> bytes:
         store.put_once(self.objects, store.original_key(original.sha256), original.data)
         return original.data
-
-    def _reason_to_skip(self, pending: Pending) -> str | None:
-        with transaction(self.run.engine) as session:
-            known = writer.newest_versions(session, [pending.record.id]).get(pending.record.id)
-            return writer.choose(pending.parts, known).reason
 
     def _prepare(self, pending: Pending) -> Prepared:
         """Wait for the pictures and store their derivatives; what cannot be decoded is noted as broken."""
@@ -250,18 +284,24 @@ class Ingest:
         writer.lock(session)
         newest = writer.newest_versions(session, [version.record.id for version in versions])
         snapshot: int | None = None
-        for version in versions:
-            known = newest.get(version.record.id)
-            reason = version.skip or writer.choose(version.parts, known, damaged=bool(version.broken)).reason
-            if reason is not None:
-                again = known is not None and known.job_id == self.run.job_id and reason == "unchanged"
-                outcome["added" if again else reason] += 1  # 'again': by this job, before it was interrupted
-                continue
-            snapshot = snapshot or corpus.next_snapshot(session)
-            corrects = known is not None and known.removed_in is None
-            outcome["corrected" if corrects else "added"] += 1
-            newest[version.record.id] = writer.add_version(session, version, known, self.run.job_id, snapshot)
+        for group in _without_repetition(versions):
+            new = [(one, newest.get(one.record.id)) for one in group if self._is_new(one, newest, outcome)]
+            if new:
+                snapshot = snapshot or corpus.next_snapshot(session)
+                written = writer.add_versions(session, new, self.run.job_id, snapshot)
+                newest |= {patent.patent_id: patent for patent in written}
         return snapshot is not None
+
+    def _is_new(self, version: Prepared, newest: dict[str, Patent], outcome: Counter[str]) -> bool:
+        """Whether a record makes a version; counted either way."""
+        known = newest.get(version.record.id)
+        reason = version.skip or writer.choose(version.parts, known, damaged=bool(version.broken)).reason
+        if reason is None:
+            outcome["corrected" if known is not None and known.removed_in is None else "added"] += 1
+            return True
+        again = known is not None and known.job_id == self.run.job_id and reason == "unchanged"
+        outcome["added" if again else reason] += 1  # 'again': by this job, before it was interrupted
+        return False
 
     def _set_aside(self, session: Session, source: Source, rejected: Rejected) -> None:
         row = insert(SetAside).values(

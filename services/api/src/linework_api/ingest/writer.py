@@ -2,12 +2,12 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from linework_core import corpus
@@ -16,8 +16,13 @@ from linework_core.records import PatentRecord, Rejected
 from linework_core.tables import Citation, Corpus, Drawing, Figure, Patent, Sheet
 from linework_core.views import view_class
 
-Row = TypeVar("Row", Patent, Sheet, Figure, Citation, Drawing)
+Row = TypeVar("Row", Patent, Sheet, Figure, Citation)
 
+OF_THE_PICTURE = ("drawing_id", "number", "box", "original", "derivative", "width", "height")
+# One statement for all drawings: with an expression in each row the session would send one statement a row
+INSERT_DRAWINGS = insert(cast(Table, Drawing.__table__)).values(
+    words=words_of(bindparam("named"), bindparam("captions"))
+)
 OFFICES = ("uspto",)  # whose own documents count over what a data set tells of them
 
 
@@ -121,30 +126,59 @@ def lock(session: Session) -> None:
     session.execute(select(Corpus.snapshot).with_for_update())
 
 
-def add_version(session: Session, prepared: Prepared, known: Patent | None, job_id: UUID, snapshot: int) -> Patent:
-    """Write a new version and close the open one, from which it keeps the part that `choose` does not replace."""
+@dataclass(slots=True)
+class Version:
+    """A version of a patent on its way into the tables. It keeps text or pictures of the open one, or neither."""
+
+    prepared: Prepared
+    before: Patent | None
+    choice: Choice
+    patent: Patent
+    figures: dict[str, Figure] = field(default_factory=dict)  # by number
+    sheets: dict[int, Sheet] = field(default_factory=dict)
+
+    @property
+    def text_of(self) -> Patent | None:
+        return None if self.choice.text else self.before
+
+    @property
+    def pictures_of(self) -> Patent | None:
+        return None if self.choice.pictures else self.before
+
+
+def add_versions(
+    session: Session, new: Sequence[tuple[Prepared, Patent | None]], job_id: UUID, snapshot: int
+) -> list[Patent]:
+    """Write new versions of different patents, each with the newest one that is known, and close those that are open.
+
+    A table at a time: the rows of all go there together.
+    """
+    versions = [_version(prepared, known, job_id, snapshot) for prepared, known in new]
+    replaced = [version for version in versions if version.before is not None]
+    for version in replaced:
+        corpus.close_patent(session, cast(Patent, version.before), snapshot)
+    session.flush()
+    session.add_all(version.patent for version in versions)
+    session.flush()
+    for version in versions:
+        _add_figures(session, version)
+        _add_sheets(session, version)
+    session.flush()
+    drawings = [row for version in versions for row in _drawings(session, version, snapshot)]
+    if drawings:
+        session.execute(INSERT_DRAWINGS, drawings)
+    for version in replaced:
+        corpus.carry_vectors_over(session, cast(Patent, version.before), version.patent, snapshot)
+    return [version.patent for version in versions]
+
+
+def _version(prepared: Prepared, known: Patent | None, job_id: UUID, snapshot: int) -> Version:
     before = known if known is not None and known.removed_in is None else None
     choice = choose(prepared.parts, before, damaged=bool(prepared.broken))
-    if before is not None:
-        corpus.close_patent(session, before, snapshot)
-        session.flush()
-    patent = _patent(prepared) if choice.text or before is None else _copy(before, removed_in=None)
+    patent = _copy(before, removed_in=None) if before is not None and not choice.text else _patent(prepared)
     patent.job_id, patent.added_in = job_id, snapshot
     _state_provenance(patent, prepared.parts, choice, before)
-    session.add(patent)
-    session.flush()
-    if choice.text or before is None:
-        figures = _add_figures(session, patent, prepared.record)
-    else:
-        figures = _keep_figures(session, patent, before)
-    if choice.pictures or before is None:
-        _add_drawings(session, patent, prepared, figures, snapshot)
-    else:
-        _keep_drawings(session, patent, before, figures, snapshot)
-    session.flush()
-    if before is not None:
-        corpus.carry_vectors_over(session, before, patent, snapshot)
-    return patent
+    return Version(prepared, before, choice, patent)
 
 
 def _patent(prepared: Prepared) -> Patent:
@@ -173,25 +207,20 @@ def _state_provenance(patent: Patent, parts: Parts, choice: Choice, before: Pate
     patent.digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _add_figures(session: Session, patent: Patent, record: PatentRecord) -> dict[str, Figure]:
-    """Rows of figures (returned by number) and citations."""
-    figures = [
-        Figure(patent_row=patent.row_id, ordinal=ordinal, **asdict(figure))
-        for ordinal, figure in enumerate(record.figures, start=1)
-    ]
-    session.add_all(figures)
-    session.add_all(Citation(patent_row=patent.row_id, **asdict(citation)) for citation in record.citations)
-    session.flush()
-    return {figure.number: figure for figure in figures}
-
-
-def _keep_figures(session: Session, patent: Patent, before: Patent) -> dict[str, Figure]:
-    """Give the new version the old one's figures (returned by number) and citations."""
-    kept = [_copy(row, patent_row=patent.row_id) for row in _rows_of(session, Figure, before)]
-    session.add_all(kept)
-    session.add_all(_copy(row, patent_row=patent.row_id) for row in _rows_of(session, Citation, before))
-    session.flush()
-    return {figure.number: figure for figure in kept}
+def _add_figures(session: Session, version: Version) -> None:
+    """Rows of figures and citations, out of the record or the version whose text is kept."""
+    row, record = version.patent.row_id, version.prepared.record
+    if version.text_of is None:
+        figures = [
+            Figure(patent_row=row, ordinal=ordinal, **asdict(figure))
+            for ordinal, figure in enumerate(record.figures, start=1)
+        ]
+        citations = [Citation(patent_row=row, **asdict(citation)) for citation in record.citations]
+    else:
+        figures = [_copy(figure, patent_row=row) for figure in _rows_of(session, Figure, version.text_of)]
+        citations = [_copy(citation, patent_row=row) for citation in _rows_of(session, Citation, version.text_of)]
+    session.add_all([*figures, *citations])
+    version.figures = {figure.number: figure for figure in figures}
 
 
 def _rows_of(session: Session, table: type[Row], patent: Patent) -> Sequence[Row]:
@@ -199,49 +228,46 @@ def _rows_of(session: Session, table: type[Row], patent: Patent) -> Sequence[Row
     return session.scalars(rows.order_by(table.__table__.c.row_id)).all()
 
 
-def _add_drawings(
-    session: Session, patent: Patent, prepared: Prepared, figures: dict[str, Figure], snapshot: int
-) -> None:
-    record = prepared.record
-    rows: dict[int, Sheet] = {}
-    for sheet in record.sheets:
-        picture = prepared.sheets.get(sheet.number)
-        if picture is None:
-            continue
-        width, height = picture.original_size
-        rows[sheet.number] = Sheet(
-            sheet_id=sheet.id, patent_row=patent.row_id, number=sheet.number, role=sheet.role,
-            original=picture.original, width=width, height=height, layout=prepared.layouts.get(sheet.number, {}),
-        )  # fmt: skip
-    session.add_all(rows.values())
-    session.flush()
-    for cut in record.drawings:
+def _add_sheets(session: Session, version: Version) -> None:
+    """Rows of the sheets that could be read, or of the version whose pictures are kept."""
+    prepared, row = version.prepared, version.patent.row_id
+    if version.pictures_of is not None:
+        sheets = [_copy(sheet, patent_row=row) for sheet in _rows_of(session, Sheet, version.pictures_of)]
+    else:
+        sheets = [
+            Sheet(
+                sheet_id=sheet.id, patent_row=row, number=sheet.number, role=sheet.role, original=picture.original,
+                width=picture.original_size[0], height=picture.original_size[1],
+                layout=prepared.layouts.get(sheet.number, {}),
+            )
+            for sheet in prepared.record.sheets
+            if (picture := prepared.sheets.get(sheet.number)) is not None
+        ]  # fmt: skip
+    session.add_all(sheets)
+    version.sheets = {sheet.number: sheet for sheet in sheets}
+
+
+def _drawings(session: Session, version: Version, snapshot: int) -> Iterator[dict[str, Any]]:
+    """Rows of the drawings of the version's sheets. Kept ones are linked anew to the figures of their numbers."""
+    if version.pictures_of is not None:
+        kept = select(Drawing, Sheet.number, Figure.number).join(Sheet, Sheet.row_id == Drawing.sheet_row)
+        kept = kept.outerjoin(Figure, Figure.row_id == Drawing.figure_row).order_by(Drawing.row_id)
+        for old, sheet, number in session.execute(kept.where(Drawing.patent_row == version.pictures_of.row_id)):
+            own = {name: getattr(old, name) for name in OF_THE_PICTURE}
+            yield own | _facts(version, sheet, number, snapshot)
+        return
+    prepared = version.prepared
+    for cut in prepared.record.drawings:
         is_cut = cut.read is not None or cut.number in prepared.cuts
         picture = prepared.cuts.get(cut.number) if is_cut else prepared.sheets.get(cut.sheet)
-        if picture is None or cut.sheet not in rows:
+        if picture is None or cut.sheet not in version.sheets:
             continue
-        sheet_row = rows[cut.sheet]
-        drawing = Drawing(
-            drawing_id=f"{sheet_row.sheet_id}_{cut.number}", sheet_row=sheet_row.row_id, number=cut.number,
-            box=list(cut.box) if cut.box else None, original=picture.original, derivative=picture.derivative,
-            width=picture.size[0], height=picture.size[1],
-        )  # fmt: skip
-        _state_facts(drawing, patent, figures, figures.get(cut.figure or ""), snapshot)
-        session.add(drawing)
-
-
-def _keep_drawings(session: Session, patent: Patent, before: Patent, figures: dict[str, Figure], snapshot: int) -> None:
-    """Give the new version the old one's sheets and drawings; figures are linked anew by their numbers."""
-    statement = select(Drawing, Sheet, Figure.number).join(Sheet, Sheet.row_id == Drawing.sheet_row)
-    statement = statement.outerjoin(Figure, Figure.row_id == Drawing.figure_row)
-    was = session.execute(statement.where(Drawing.patent_row == before.row_id)).all()
-    kept = {sheet.row_id: _copy(sheet, patent_row=patent.row_id) for sheet in _rows_of(session, Sheet, before)}
-    session.add_all(kept.values())
-    session.flush()
-    for old, sheet, number in was:
-        drawing = _copy(old, sheet_row=kept[sheet.row_id].row_id, removed_in=None)
-        _state_facts(drawing, patent, figures, figures.get(number or ""), snapshot)
-        session.add(drawing)
+        own = {
+            "drawing_id": f"{version.sheets[cut.sheet].sheet_id}_{cut.number}", "number": cut.number,
+            "box": list(cut.box) if cut.box else None, "original": picture.original, "derivative": picture.derivative,
+            "width": picture.size[0], "height": picture.size[1],
+        }  # fmt: skip
+        yield own | _facts(version, cut.sheet, cut.figure, snapshot)
 
 
 def _copy(row: Row, **changed: object) -> Row:
@@ -249,21 +275,21 @@ def _copy(row: Row, **changed: object) -> Row:
     return type(row)(**{name: getattr(row, name) for name in columns} | changed)
 
 
-def _state_facts(
-    drawing: Drawing, patent: Patent, figures: dict[str, Figure], figure: Figure | None, snapshot: int
-) -> None:
-    """The facts that searches filter by, and the words that they look for, beside the drawing."""
-    drawing.patent_row, drawing.patent_id = patent.row_id, patent.patent_id
-    drawing.office, drawing.locarno = patent.office, patent.locarno
-    drawing.granted, drawing.filed, drawing.priority = patent.granted, patent.filed, patent.priority
-    drawing.figure_row = figure.row_id if figure else None
-    drawing.view = view_class(figure.view) if figure else None
-    drawing.words = _words(patent, [figure] if figure else list(figures.values()))
-    drawing.added_in = snapshot
+def _facts(version: Version, sheet: int, number: str | None, snapshot: int) -> dict[str, Any]:
+    """Where a drawing belongs, and beside it the facts that searches filter by and the words that they look for."""
+    patent, figure = version.patent, version.figures.get(number or "")
+    return {
+        **{name: getattr(patent, name) for name in ("patent_id", "office", "locarno", "granted", "filed", "priority")},
+        "patent_row": patent.row_id,
+        "sheet_row": version.sheets[sheet].row_id,
+        "figure_row": figure.row_id if figure else None,
+        "view": view_class(figure.view) if figure else None,
+        "added_in": snapshot,
+        **_words(patent, [figure] if figure else list(version.figures.values())),
+    }
 
 
-def _words(patent: Patent, figures: list[Figure]) -> Any:
-    """Title and objects with weight A, captions with weight B; of all figures where it is not certain which."""
+def _words(patent: Patent, figures: list[Figure]) -> dict[str, str]:
+    """Title and objects, and captions; of all figures where it is not certain which."""
     named = " ".join({text: None for text in (patent.title, *(f.object for f in figures)) if text})
-    captions = " ".join(figure.caption for figure in figures)
-    return words_of(named, captions)
+    return {"named": named, "captions": " ".join(figure.caption for figure in figures)}
