@@ -3,14 +3,14 @@
 import datetime as dt
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import Table, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
-from linework_core import corpus
+from linework_core import corpus, records
 from linework_core.fulltext import words_of
 from linework_core.records import PatentRecord, Rejected
 from linework_core.tables import Citation, Corpus, Drawing, Figure, Patent, Sheet
@@ -19,6 +19,8 @@ from linework_core.views import view_class
 Row = TypeVar("Row", Patent, Sheet, Figure, Citation)
 
 OF_THE_PICTURE = ("drawing_id", "number", "box", "original", "derivative", "width", "height")
+OF_A_CITATION = tuple(one.name for one in fields(records.Citation))
+INSERT_CITATIONS = insert(cast(Table, Citation.__table__))
 # One statement for all drawings: with an expression in each row the session would send one statement a row
 INSERT_DRAWINGS = insert(cast(Table, Drawing.__table__)).values(
     words=words_of(bindparam("named"), bindparam("captions"))
@@ -164,9 +166,11 @@ def add_versions(
         _add_figures(session, version)
         _add_sheets(session, version)
     session.flush()
+    citations = [row for version in versions for row in _citations(session, version)]
     drawings = [row for version in versions for row in _drawings(session, version, snapshot)]
-    if drawings:
-        session.execute(INSERT_DRAWINGS, drawings)
+    for statement, rows in ((INSERT_CITATIONS, citations), (INSERT_DRAWINGS, drawings)):
+        if rows:
+            session.execute(statement, rows)
     for version in replaced:
         corpus.carry_vectors_over(session, cast(Patent, version.before), version.patent, snapshot)
     return [version.patent for version in versions]
@@ -208,19 +212,25 @@ def _state_provenance(patent: Patent, parts: Parts, choice: Choice, before: Pate
 
 
 def _add_figures(session: Session, version: Version) -> None:
-    """Rows of figures and citations, out of the record or the version whose text is kept."""
+    """Rows of figures, out of the record or the version whose text is kept."""
     row, record = version.patent.row_id, version.prepared.record
     if version.text_of is None:
         figures = [
             Figure(patent_row=row, ordinal=ordinal, **asdict(figure))
             for ordinal, figure in enumerate(record.figures, start=1)
         ]
-        citations = [Citation(patent_row=row, **asdict(citation)) for citation in record.citations]
     else:
         figures = [_copy(figure, patent_row=row) for figure in _rows_of(session, Figure, version.text_of)]
-        citations = [_copy(citation, patent_row=row) for citation in _rows_of(session, Citation, version.text_of)]
-    session.add_all([*figures, *citations])
+    session.add_all(figures)
     version.figures = {figure.number: figure for figure in figures}
+
+
+def _citations(session: Session, version: Version) -> list[dict[str, Any]]:
+    """Rows of citations, out of the same; there may be hundreds, and nothing refers to them."""
+    kept = version.text_of
+    told = version.prepared.record.citations if kept is None else _rows_of(session, Citation, kept)
+    row = version.patent.row_id
+    return [{"patent_row": row, **{name: getattr(one, name) for name in OF_A_CITATION}} for one in told]
 
 
 def _rows_of(session: Session, table: type[Row], patent: Patent) -> Sequence[Row]:
