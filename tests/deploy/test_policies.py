@@ -175,6 +175,15 @@ def test_migrations_come_before_everything_else(overlay: str) -> None:
         assert waiting["command"] == ["python", "-m", "linework_core.migrated"], pod.owner
 
 
+def test_on_one_node_whoever_reads_objects_has_their_volume() -> None:
+    (settings,) = [one for one in of_kind("dev", "ConfigMap") if "OBJECT_STORE_URL" in one["data"]]
+    folder = settings["data"]["OBJECT_STORE_URL"].removeprefix("file://")
+    for pod in of("dev", "Deployment"):
+        mounted = {mount["mountPath"]: mount["name"] for mount in pod.main["volumeMounts"]}
+        claims = {volume["name"] for volume in pod.spec["volumes"] if "persistentVolumeClaim" in volume}
+        assert (mounted.get(folder) in claims) == ("linework/object-store" in pod.labels), pod.owner
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_password_is_known_before_the_url_that_holds_it(overlay: str) -> None:
     for pod in pods(overlay):
