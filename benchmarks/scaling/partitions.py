@@ -24,6 +24,7 @@ PARTS = 8
 EFS = (40, 100, 200)
 K = 10
 QUERIES = 100
+NO_END = 10**9  # rows that a walk may meet before K have passed
 
 
 def measure(folder: Path, corpus: Corpus) -> dict[str, Any]:
@@ -93,21 +94,13 @@ def _cell(session: Session, cell: Cell) -> dict[str, Any]:
     cursor, scope = nearest.cursor(session.connection()), scope_of(cell)
 
     def walk(table: str, ef: int, vector: Any) -> list[int]:
-        settings = _settings(ef)
-        found = nearest.walk(
-            cursor, table, vector[None], K, scope.sql(table), scope.params(), region="true", settings=settings
-        )
+        found = nearest.walk(cursor, table, vector[None], K, scope.sql(table), scope.params(), ef=ef, most=NO_END)
         return [one.drawing_row - 1 for one in found]
 
     told: dict[str, Any] = {"share": cell.share, "passing": cell.passing}
     for table, name in (("whole", "one graph"), ("parts", "partitions")):
         told[name] = {ef: _told(cell, partial(walk, table, ef)) for ef in EFS}
     return told
-
-
-def _settings(ef: int) -> dict[str, str]:
-    """An ef, and no end before K rows have passed."""
-    return {"hnsw.ef_search": str(ef), "hnsw.max_scan_tuples": str(10**9)}
 
 
 def _told(cell: Cell, search: Callable[[Any], Sequence[int]]) -> dict[str, float]:
@@ -128,7 +121,7 @@ def _plan(session: Session, corpus: Corpus) -> list[str]:
     cursor = session.connection().connection.driver_connection.cursor()  # type: ignore[union-attr]
     d = corpus.vectors.shape[1]
     vector = "[" + ",".join(f"{value:.4f}" for value in corpus.vectors[0]) + "]"
-    with nearest.walking(cursor.connection, _settings(100)):
+    with nearest.walking(cursor.connection, ef=100, most=NO_END):
         rows = cursor.execute(
             f"EXPLAIN (COSTS OFF) SELECT drawing_row FROM parts WHERE granted < '{week_of(corpus.cut(0.5))}'"
             f" ORDER BY vector::halfvec({d}) <=> '{vector}' LIMIT {K}"
