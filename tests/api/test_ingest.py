@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from linework_api import worker
 from linework_api.ingest import runner as runner_of_ingest
-from linework_api.ingest.formats import read
+from linework_api.ingest.formats import read_on
 from linework_core.jobs import runner
 from linework_core.records import PatentRecord
 from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Package, Patent, SetAside, Sheet
@@ -48,11 +48,14 @@ def load(client: TestClient, encoder: Encoder) -> Iterator[Load]:
         assert response.status_code == 202, response.text
         job_id = response.json()["id"]
         assert response.headers["location"] == f"/jobs/{job_id}"
+        return run(job_id)
+
+    def run(job_id: str) -> dict[str, Any]:
         runner.run_job(UUID(job_id), worker._ingest)
         job: dict[str, Any] = client.get(f"/jobs/{job_id}").json()
         return job
 
-    ingest.finish = finish  # type: ignore[attr-defined]
+    ingest.finish, ingest.again = finish, run  # type: ignore[attr-defined]
     yield ingest
     worker.decoder().close()
     worker.decoder.cache_clear()
@@ -246,10 +249,10 @@ def test_a_text_that_the_database_refuses_costs_its_own_record_only(
 ) -> None:
     def reader_that_lets_everything_through(*args: Any, **options: Any) -> Iterator[Any]:
         refused = {f"{designs[1].id}": "a\0b", f"{designs[2].id}": "half of a pair \ud83e"}
-        for found in read(*args, **options):
+        for found in read_on(*args, **options):
             yield replace(found, title=refused.get(found.id, found.title)) if isinstance(found, PatentRecord) else found
 
-    monkeypatch.setattr(runner_of_ingest, "read", reader_that_lets_everything_through)
+    monkeypatch.setattr(runner_of_ingest, "read_on", reader_that_lets_everything_through)
     folder = tmp_path / "packages"
     folder.mkdir()
     for design in designs[:4]:
@@ -259,6 +262,66 @@ def test_a_text_that_the_database_refuses_costs_its_own_record_only(
     statuses = [client.get(f"/patents/{design.id}").status_code for design in designs[:4]]
     assert statuses == [200, 404, 404, 200]
     assert client.get("/corpus").json()["set_aside"] == {"unstorable": 2}
+
+
+Interrupt = Callable[[int], list[str]]
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
+    """From now on a run ends when it has read so many records, and what it read is listed."""
+    monkeypatch.setattr(runner_of_ingest, "BATCH", 2)
+    monkeypatch.setattr(runner_of_ingest, "AHEAD", 1)
+
+    def from_now_on(records: int) -> list[str]:
+        ids: list[str] = []
+
+        def reader(*args: Any, **options: Any) -> Iterator[Any]:
+            for found in read_on(*args, **options):
+                if len(ids) == records:
+                    raise runner.HandedBack
+                ids.extend([found.id] if isinstance(found, PatentRecord) else [])
+                yield found
+
+        monkeypatch.setattr(runner_of_ingest, "read_on", reader)
+        return ids
+
+    return from_now_on
+
+
+def test_a_run_goes_on_behind_the_packages_that_an_interrupted_one_wrote(
+    load: Load, interrupt: Interrupt, designs: list[Design], tmp_path: Path
+) -> None:
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    for design in designs:
+        write_package(folder, design, size=SIZE)
+    read_before = interrupt(6)
+    job = load(folder)
+    assert job["state"] == "queued"
+    read_after = interrupt(100)
+    job = load.again(job["id"])  # type: ignore[attr-defined]
+    assert read_before + read_after[-2:] == sorted(design.id for design in designs)
+    assert 2 < len(read_after) < 6  # two were not read again for each two that were written
+    assert (job["state"], job["progress"]) == ("succeeded", {"total": 8, "done": 8, "skipped": 0, "failed": 0})
+    assert job["result"] == {"records": 8, "added": 8}
+
+
+def test_a_folder_that_is_another_one_by_then_is_read_from_its_beginning(
+    load: Load, interrupt: Interrupt, designs: list[Design], tmp_path: Path
+) -> None:
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    first, *others = sorted(designs, key=lambda design: design.name)
+    for design in others:
+        write_package(folder, design, size=SIZE)
+    interrupt(6)
+    job = load(folder)
+    write_package(folder, first, size=SIZE)
+    read_after = interrupt(100)
+    job = load.again(job["id"])  # type: ignore[attr-defined]
+    assert len(read_after) == 8
+    assert (job["state"], job["progress"]) == ("succeeded", {"total": 8, "done": 8, "skipped": 0, "failed": 0})
 
 
 @pytest.mark.parametrize(

@@ -137,5 +137,13 @@ class PackageRead:
     week: dt.date
 
 
+@dataclass(frozen=True, slots=True)
+class ReadTo:
+    """Whatever the first `packages` packages of a source hold has been given; `name` is the last one's."""
+
+    packages: int
+    name: str
+
+
 def _sha256(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -61,6 +61,7 @@ class Run:
         self.origin: dict[str, Any] = job.origin
         self.owner = job.owner
         self.params: dict[str, Any] = job.params
+        self.result: dict[str, Any] = job.result or {}  # so far, by earlier runs
         self.holder = holder
         self.engine = engine
         self.interrupted: type[Stopped] | None = None
@@ -92,10 +93,10 @@ class Run:
             values["total"] = total
         self._update(session, values)
 
-    def start_counting(self, *, total: int | None = None) -> None:
-        """Begin the counts anew: a run that goes through its items from the first counts each once."""
+    def start_counting(self, *, total: int | None = None, done: int = 0, skipped: int = 0, failed: int = 0) -> None:
+        """Begin the counts anew, behind what this run will not go through again: so each item is counted once."""
         with transaction(self.engine) as session:
-            self._update(session, {"done": 0, "skipped": 0, "failed": 0, "total": total})
+            self._update(session, {"done": done, "skipped": skipped, "failed": failed, "total": total})
 
     def mine(self) -> Update:
         """Of the job's row, as long as this run holds it: nobody has taken it over or ended it."""

@@ -6,7 +6,7 @@ Reading, decoding and writing overlap: while children decode some records, earli
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 import obstore
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError, StatementError
 from sqlalchemy.orm import Session
 
 from linework_api.ingest import sources, splitting, writer
-from linework_api.ingest.formats import read
+from linework_api.ingest.formats import read_on
 from linework_api.ingest.sources import Source
 from linework_api.ingest.writer import Parts, Picture, Prepared
 from linework_api.sheets.reading import SheetRead, read_sheet
@@ -27,7 +27,7 @@ from linework_core.db import transaction
 from linework_core.errors import UnreadableImage
 from linework_core.jobs import service as jobs
 from linework_core.jobs.runner import Run
-from linework_core.records import PackageRead, Passed, PatentRecord, Rejected
+from linework_core.records import PackageRead, Passed, PatentRecord, ReadTo, Rejected
 from linework_core.settings import Settings
 from linework_core.tables import Package, Patent, SetAside
 
@@ -94,8 +94,16 @@ def _results(futures: dict[int, tuple[str, "Future[T]"]], prepared: Prepared) ->
     return found
 
 
-Item = Pending | Rejected | Passed | PackageRead
-Ready = Prepared | Rejected | Passed | PackageRead
+Other = Rejected | Passed | PackageRead | ReadTo
+Item = Pending | Other
+Ready = Prepared | Other
+
+
+def _counts(outcome: Counter[str]) -> dict[str, int]:
+    """What became of records, in the words of a job."""
+    done = outcome["added"] + outcome["corrected"]
+    failed = sum(count for what, count in outcome.items() if what.startswith("set aside"))
+    return {"done": done, "skipped": outcome.total() - done - failed, "failed": failed}
 
 
 def _without_repetition(versions: list[Prepared]) -> Iterator[list[Prepared]]:
@@ -123,24 +131,32 @@ class Ingest:
         self.settings = settings
         self.objects = objects
         self.decoder = decoder
-        self.outcome: Counter[str] = Counter()
+        self.seen = 0  # records, by earlier runs, too
+        self.outcome: Counter[str] = Counter()  # what became of them
 
     def __call__(self) -> dict[str, Any]:
         """Ingest all of the source and return what became of its records. Raises Stopped between records."""
         source, images = self._sources()
-        self.run.start_counting()
+        after = self._count_on(self.run.result)
         batch: list[Item] = []
-        seen = 0
-        for item in self._look_ahead(read(source, images=images)):
+        for item in self._look_ahead(read_on(source, images=images, after=after, every=BATCH)):
             self.run.checkpoint()
-            seen += not isinstance(item, PackageRead)
+            if isinstance(item, ReadTo) and not item.packages:
+                self._count_on({})
             batch.append(item)
-            if len(batch) >= BATCH:
+            self.seen += not isinstance(item, PackageRead | ReadTo)
+            if len(batch) >= BATCH or isinstance(item, ReadTo):
                 self._write(source, batch)
                 batch = []
-        self._write(source, batch, total=seen)
+        self._write(source, batch, ended=True)
         self._discard_uploads()
-        return {"records": seen, **dict(sorted(self.outcome.items()))}
+        return {"records": self.seen, **dict(sorted(self.outcome.items()))}
+
+    def _count_on(self, before: dict[str, Any]) -> ReadTo | None:
+        """Count on from where an earlier run of this job wrote that it had come to."""
+        self.seen, self.outcome = before.get("records", 0), Counter(before.get("outcome", {}))
+        self.run.start_counting(**_counts(self.outcome))
+        return ReadTo(**before["read_to"]) if "read_to" in before else None
 
     def _sources(self) -> tuple[Source, Source | None]:
         params = self.run.params
@@ -152,10 +168,10 @@ class Ingest:
         images = params.get("images")
         return sources.resolve(params["uri"], roots), sources.resolve(images, roots) if images else None
 
-    def _look_ahead(self, items: Iterator[PatentRecord | Rejected | Passed | PackageRead]) -> Iterator[Item]:
+    def _look_ahead(self, items: Iterator[PatentRecord | Other]) -> Iterator[Item]:
         """The items in order, with the pictures of the next few already being decoded."""
         waiting: deque[Item] = deque()
-        group: list[Opened | Rejected | Passed | PackageRead] = []
+        group: list[Opened | Other] = []
         for item in items:
             group.append(self._open(item) if isinstance(item, PatentRecord) else item)
             if len(group) == AHEAD:
@@ -179,7 +195,7 @@ class Ingest:
         hashes += [splitting.RECIPE] if figures else []
         return Opened(Pending(record, Parts.of(record, hashes), broken), sheets, cuts, figures)
 
-    def _begin(self, group: list[Opened | Rejected | Passed | PackageRead]) -> list[Item]:
+    def _begin(self, group: list[Opened | Other]) -> list[Item]:
         """Send the originals of those records that are new to be decoded."""
         ids = [item.pending.record.id for item in group if isinstance(item, Opened)]
         known: dict[str, Patent] = {}
@@ -233,31 +249,32 @@ class Ingest:
         store.put_once(self.objects, store.derivative_key(decoded.hash), decoded.png)
         return Picture(original, decoded.hash, original_size, decoded.size)
 
-    def _write(self, source: Source, batch: list[Item], *, total: int | None = None) -> None:
+    def _write(self, source: Source, batch: list[Item], *, ended: bool = False) -> None:
         """Write a batch. If the database refuses it for what is in it, its records are written one by one, and the
         one that is to blame is set aside.
         """
         ready = [self._prepare(item) if isinstance(item, Pending) else item for item in batch]
         try:
-            self._write_together(source, ready, total)
+            self._write_together(source, ready, ended)
         except (StatementError, UnicodeError) as error:
             if not _is_in_the_data(error):
                 raise
             for item in ready:
                 self._write_alone(source, item)
-            self._write_together(source, [], total)
+            if ended:
+                self._write_together(source, [], ended)
 
     def _write_alone(self, source: Source, item: Ready) -> None:
         try:
-            self._write_together(source, [item], None)
+            self._write_together(source, [item])
         except (StatementError, UnicodeError) as error:
             if not _is_in_the_data(error) or not isinstance(item, Prepared):
                 raise
             cause = getattr(error, "orig", None) or error
             refused = Rejected(item.record.id, "unstorable", f"The database refuses it: {cause}")
-            self._write_together(source, [refused], None)
+            self._write_together(source, [refused])
 
-    def _write_together(self, source: Source, ready: list[Ready], total: int | None) -> None:
+    def _write_together(self, source: Source, ready: list[Ready], ended: bool = False) -> None:
         """One transaction: versions, what was set aside, packages read, and the job's progress."""
         outcome: Counter[str] = Counter()
         with self.run.transaction() as session:
@@ -272,7 +289,10 @@ class Ingest:
                     outcome[f"passed over: {item.reason}"] += 1
                 elif isinstance(item, PackageRead):
                     self._note_package(session, item)
-            self._count(session, outcome, total)
+            self.run.tell(session, total=self.seen if ended else None, **_counts(outcome))
+            if ready and isinstance(ready[-1], ReadTo):
+                so_far = {"records": self.seen, "outcome": self.outcome + outcome, "read_to": asdict(ready[-1])}
+                session.execute(self.run.mine().values(result=so_far))
             if wrote:
                 for encoder in encoders.current(session):
                     jobs.ensure_embed_job(session, encoder)
@@ -313,12 +333,6 @@ class Ingest:
     def _note_package(self, session: Session, package: PackageRead) -> None:
         row = insert(Package).values(name=package.name, week=package.week, source="uspto", job_id=self.run.job_id)
         session.execute(row.on_conflict_do_nothing())
-
-    def _count(self, session: Session, outcome: Counter[str], total: int | None) -> None:
-        done = outcome["added"] + outcome["corrected"]
-        failed = sum(count for what, count in outcome.items() if what.startswith("set aside"))
-        skipped = outcome.total() - done - failed
-        self.run.tell(session, total=total, done=done, skipped=skipped, failed=failed)
 
     def _discard_uploads(self) -> None:
         for upload in self.run.params.get("uploads", {}).values():

@@ -7,14 +7,15 @@ reached (Unavailable) or read.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain, islice
 
 from linework_api.ingest.formats import packages
 from linework_api.ingest.formats.faults import PASSED, REASONS, Found
 from linework_api.ingest.formats.limits import Limits
 from linework_api.ingest.sources import Source
-from linework_core.records import Passed, Rejected
+from linework_core.records import Passed, ReadTo, Rejected
 
-__all__ = ["PASSED", "REASONS", "Found", "Limits", "read"]
+__all__ = ["PASSED", "REASONS", "Found", "Limits", "read", "read_on"]
 
 
 def read(source: Source, *, images: Source | None = None, limits: Limits | None = None) -> Iterator[Found]:
@@ -25,9 +26,36 @@ def read(source: Source, *, images: Source | None = None, limits: Limits | None 
     `read` of a sheet or drawing gives its original bytes until the next record is asked for, and raises
     UnreadableImage where they are damaged. A weekly package that was read to its end gives a PackageRead.
     """
-    for package in packages.find(source, images, limits or Limits()):
-        for found in package.read():
-            yield _printable(found)
+    for found in read_on(source, images=images, limits=limits):
+        if not isinstance(found, ReadTo):
+            yield found
+
+
+def read_on(
+    source: Source,
+    *,
+    images: Source | None = None,
+    limits: Limits | None = None,
+    after: ReadTo | None = None,
+    every: int = 16,
+) -> Iterator[Found | ReadTo]:
+    """As `read`, with marks from which another run can go on: behind a package, whenever `every` more have been found.
+    A source that is not the one that was marked, by the names of its packages, is read from its beginning; a mark
+    behind no package says so.
+    """
+    found = packages.find(source, images, limits or Limits())
+    done = list(islice(found, after.packages)) if after else []
+    if after and (len(done) < after.packages or _text(done[-1].name) != after.name):
+        found, done = chain(done, found), []
+        yield ReadTo(0, "")
+    given = 0
+    for number, package in enumerate(found, len(done) + 1):
+        for one in package.read():
+            yield _printable(one)
+            given += 1
+        if given >= every:
+            yield ReadTo(number, _text(package.name))
+            given = 0
 
 
 def _printable(found: Found) -> Found:
