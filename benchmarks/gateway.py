@@ -6,8 +6,8 @@ A corpus of the search benchmark's recipe is loaded into a tuned Postgres, with 
 `GET /search?drawing=…&before=…&limit=10`, with an API key whose requests and searches Redis counts, records written.
 The SQL of each is caught while the service answers it in this process; then the same statements, with the same
 parameters, are sent over bare psycopg connections, prepared, each sequence in a transaction of its own. Reported: p50
-and p95 of one client over HTTP and over SQL and their difference, and requests per second of `--clients` processes over
-HTTP and over SQL, all in one run.
+and p95 of one client over HTTP and over SQL, in turns, and of what the gateway adds to each request; and requests per
+second of `--clients` processes over HTTP and over SQL, all in one run.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
@@ -28,6 +28,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+import numpy as np
 import psycopg
 from pgvector import HalfVector
 
@@ -169,15 +170,17 @@ def gateway(url: str, redis: str, folder: Path, workers: int) -> Iterator[Served
         process.wait(timeout=30)
 
 
-def timed(send: Callable[[Any], Any], items: list[Any], requests: int) -> list[float]:
-    """Milliseconds of each of so many requests, after a warm-up."""
+def timed(ways: Sequence[Callable[[Any], Any]], items: Sequence[Sequence[Any]], requests: int) -> np.ndarray:
+    """Milliseconds (requests, ways): each request is sent both ways in turns, for a machine's pace changes."""
     for item in items:
-        send(item)
-    times = []
-    for item in islice(cycle(items), requests):
-        began = time.perf_counter()
-        send(item)
-        times.append((time.perf_counter() - began) * 1000)
+        for send, way in zip(ways, item, strict=True):
+            send(way)
+    times = np.zeros((requests, len(ways)))
+    for row, item in enumerate(islice(cycle(items), requests)):
+        for column, (send, way) in enumerate(zip(ways, item, strict=True)):
+            began = time.perf_counter()
+            send(way)
+            times[row, column] = (time.perf_counter() - began) * 1000
     return times
 
 
@@ -223,10 +226,6 @@ def throughput(worker: Callable[..., float], target: Any, items: list[Any], clie
     return share * clients / (ended - start)
 
 
-def percentiles(times: list[float]) -> tuple[float, float]:
-    return statistics.median(times), statistics.quantiles(times, n=20)[18]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=50_000)
@@ -243,17 +242,18 @@ def main() -> None:
         asked = [{"drawing": drawing, "before": cut, "limit": "10"} for drawing, cut in pairs]
         caught = catch_sql(url, asked)
         served = stack.enter_context(gateway(url, redis, folder, options.workers))
-        over_sql = percentiles(timed(sql_client(url, caught), caught, options.requests))
-        over_http = percentiles(timed(http_client(served), asked, options.requests))
+        ways = sql_client(url, caught), http_client(served)
+        times = timed(ways, list(zip(caught, asked, strict=True)), options.requests)
         raw = throughput(_sql_worker, url, caught, options.clients, 4 * options.requests)
         reached = throughput(_http_worker, served, asked, options.clients, 4 * options.requests)
     statements = statistics.mean(len(one) for one in caught)
     print(f"{options.rows:,} drawings, {statements:.1f} statements a request\n")
     print(f"| | p50 ms | p95 ms | requests/s, {options.clients} clients |\n|---|---|---|---|")
-    print(f"| the SQL alone | {over_sql[0]:.1f} | {over_sql[1]:.1f} | {raw:.0f} |")
-    print(f"| through the gateway | {over_http[0]:.1f} | {over_http[1]:.1f} | {reached:.0f} |")
-    added = [over_http[n] - over_sql[n] for n in (0, 1)]
-    print(f"| difference, share | {added[0]:+.1f} | {added[1]:+.1f} | {reached / raw:.0%} |")
+    sql, http = np.percentile(times, [50, 95], axis=0).T
+    added = np.percentile(times[:, 1] - times[:, 0], [50, 95])
+    print(f"| the SQL alone | {sql[0]:.1f} | {sql[1]:.1f} | {raw:.0f} |")
+    print(f"| through the gateway | {http[0]:.1f} | {http[1]:.1f} | {reached:.0f} |")
+    print(f"| added to each request, share | {added[0]:+.1f} | {added[1]:+.1f} | {reached / raw:.0%} |")
 
 
 if __name__ == "__main__":
