@@ -321,6 +321,20 @@ def test_progress_is_what_was_committed(
     ]  # fmt: skip
 
 
+def test_a_job_never_says_that_it_has_done_more_than_there_is(new_job: NewJob, session: Session) -> None:
+    totals: list[int | None] = []
+
+    def work(run: Run) -> None:
+        for total, more in [(None, 3), (5, 1), (None, 1), (None, 2)]:
+            with run.transaction() as told:
+                run.tell(told, total=total, done=more)
+            totals.append(look(session, job_id).total)
+
+    job_id = new_job()
+    run_job(job_id, work)
+    assert totals == [None, 5, 5, 7]
+
+
 def test_progress_of_a_transaction_that_fails_is_not_counted(new_job: NewJob, session: Session) -> None:
     job_id = new_job()
 

@@ -89,6 +89,8 @@ class Run:
             # what an earlier run had counted, too, is no progress: else one bad item would be tried for ever
             values["tries"] = case((reached > Job.furthest, 0), else_=Job.tries)
             values["furthest"] = func.greatest(Job.furthest, reached)
+            if total is None:  # more has come since it was counted
+                values["total"] = case((Job.total.is_not(None), func.greatest(Job.total, reached)))
         if total is not None:
             values["total"] = total
         self._update(session, values)
