@@ -6,8 +6,6 @@ import io
 from typing import Any
 
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from linework_api import worker
 from tests.api.conftest import Design, unit
@@ -55,8 +53,3 @@ def lines(client: TestClient, job_id: str) -> list[dict[str, str]]:
     answer = client.get(f"/search/batch/{job_id}/export")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
-
-
-def count(session: Session, table: Any, *conditions: Any) -> int:
-    session.rollback()
-    return session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw
-from sqlalchemy import Engine, delete, text, update
+from sqlalchemy import Engine, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from linework_api import worker
@@ -117,6 +117,12 @@ class Design:
     title: str | None = None
     views: tuple[str | None, ...] = ()  # classes of views of the drawings, in their order
     cites: tuple[str, ...] = ()
+
+
+def count(session: Session, table: Any, *conditions: Any) -> int:
+    """Rows of a table, as they are now."""
+    session.rollback()
+    return session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
 
 
 def unit(seed: int) -> tuple[float, ...]:

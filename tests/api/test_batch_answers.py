@@ -14,8 +14,8 @@ from linework_api.app import create_app
 from linework_core import db
 from linework_core.settings import Settings, get_settings
 from linework_core.tables import BatchQuery, Encoder, Job, Search, Unrecorded
-from tests.api.batching import DESIGNS, ask, count, lines, pages, work
-from tests.api.conftest import Design, as_caller, give_key, load, long_ago, problem_of, require_keys
+from tests.api.batching import DESIGNS, ask, lines, pages, work
+from tests.api.conftest import Design, as_caller, count, give_key, load, long_ago, problem_of, require_keys
 
 pytestmark = pytest.mark.usefixtures("fresh_worker")
 

@@ -29,8 +29,8 @@ from linework_core.settings import Settings, get_settings
 from linework_core.tables import BatchQuery, Encoder, Job, Search
 from linework_embedder.app import create_app as create_embedder
 from linework_vision import load as load_encoder
-from tests.api.batching import DESIGNS, ask, count, pages, work
-from tests.api.conftest import Design, draw, load, look, problem_of, store_pictures, unit
+from tests.api.batching import DESIGNS, ask, pages, work
+from tests.api.conftest import Design, count, draw, load, look, problem_of, store_pictures, unit
 from tests.api.serving import serving
 from tests.waiting import until
 from tests.workers import workers

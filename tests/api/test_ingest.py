@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from linework_api import worker
@@ -20,7 +20,7 @@ from linework_core.jobs import runner
 from linework_core.records import PatentRecord
 from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Package, Patent, SetAside, Sheet
 from linework_office import Design, package, plan, write_folder, write_package, write_weeks
-from tests.api.conftest import DIMENSION
+from tests.api.conftest import DIMENSION, count
 
 Load = Callable[..., dict[str, Any]]
 SIZE = 0.2  # of the sheets, so that drawing them takes no time
@@ -59,11 +59,6 @@ def load(client: TestClient, encoder: Encoder) -> Iterator[Load]:
     yield ingest
     worker.decoder().close()
     worker.decoder.cache_clear()
-
-
-def count(session: Session, table: Any, *conditions: Any) -> int:
-    session.rollback()
-    return session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
 
 
 def test_a_weekly_tar_is_read_to_its_end(load: Load, client: TestClient, designs: list[Design], tmp_path: Path) -> None:
