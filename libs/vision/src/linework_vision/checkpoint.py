@@ -184,7 +184,7 @@ def _facts(net: DrawingNet, config: CheckpointConfig) -> dict[str, str]:
     return {
         "Backbone": f"{config.backbone}, {head}",
         "Parameters": f"{sum(each.numel() for each in net.parameters()):,}",
-        "Input": f"{size.width} x {size.height} px, the whole drawing on white",
+        "Input": f"{size.width} x {size.height} px, {size.fit.replace('-', ' ')}",
         "Vector": f"{net.dimension} dimensions, length 1",
         "Text tower": f"{tower.name} (frozen, {tower.hash[:12]})" if tower else "none: drawings only",
     }
