@@ -194,7 +194,8 @@ class BodyLimit:
 class RequestContext:
     """Binds a request id to all that is logged, returns it as X-Request-ID, counts and times the request.
 
-    It answers crashes, too: the framework's own handler stands outside of it, where the request has no id.
+    It answers crashes, too: the framework's own handler stands outside of it, where the request has no id. Nobody
+    waits for what is noted of a request: its answer has been sent by then.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -209,14 +210,14 @@ class RequestContext:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         tracing.request_began(request_id)
-        began, answered = time.perf_counter(), False
+        began = time.perf_counter()
+        answered: tuple[int, float] | None = None  # with this status, after so many seconds
 
         async def send_with_id(message: Message) -> None:
             nonlocal answered
             if message["type"] == "http.response.start":
-                answered = True
+                answered = message["status"], time.perf_counter() - began
                 message["headers"] = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
-                self._observe(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
         try:
@@ -227,6 +228,9 @@ class RequestContext:
             log.error("request_crashed", exc_info=error)
             crash = LineworkError("An error on our side; the request id finds it in the log.")
             await problem_response(crash)(scope, receive, send_with_id)
+        finally:
+            if answered:
+                self._observe(scope, *answered)
 
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")

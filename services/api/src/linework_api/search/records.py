@@ -1,6 +1,6 @@
 """The record of a search: kept so that another examiner can read it, and run it again on the corpus as it was."""
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -48,11 +48,12 @@ _COLUMNS = (
 _INSERT = (
     f"INSERT INTO searches ({', '.join(_COLUMNS)}) VALUES ({', '.join(f'%({name})s' for name in _COLUMNS)})"
 ).replace("%(rows)s", "%(rows)s::bigint[]")
+_SCORES = tuple(field.name for field in fields(Scored) if field.name != "row")
 
 
 def _scores(hit: Scored) -> dict[str, Any]:
     """All of a hit but its row."""
-    return {name: value for name, value in asdict(hit).items() if name != "row"}
+    return {name: getattr(hit, name) for name in _SCORES}
 
 
 def find(session: Session, search_id: UUID, *, owner: str | None) -> Search:
