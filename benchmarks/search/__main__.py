@@ -88,7 +88,7 @@ def _measure(
 ) -> tuple[list[measure.Result], list[dict[str, Any]]]:
     results, at_once = [], []
     for cell in cells(corpus, asked.queries, asked.only):
-        for k in measure.BARS:
+        for k in measure.DEPTHS:
             result = measure.one_client(url, encoder, shard, cell, k)
             results.append(result)
             console.print(report.line(result.as_json()), markup=False, soft_wrap=True)

@@ -23,7 +23,8 @@ from linework_core.scope import Scope
 from linework_core.tables import Encoder
 
 EFS = (64, 96, 128, 192, 256, 384, 512)
-BARS = {10: 0.99, 100: 0.98}  # the recall at which times are compared
+DEPTHS = (10, 100)  # k
+EQUAL = 0.001  # recalls that differ by less are taken for equal
 WARM_UP = 5
 ROUNDS = 3
 
@@ -40,7 +41,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Result:
-    """One cell and k. `qdrant` is its cheapest ef that reaches the bar, or the best where none does."""
+    """One cell and k. `qdrant` is its cheapest ef of a recall equal to ours, or the best where none has it."""
 
     filter: str
     share: float
@@ -92,7 +93,7 @@ def one_client(url: str, encoder: Encoder, shard: qe.EdgeShard, cell: Cell, k: i
     engine.dispose()
     times = {who: np.min([one[who][0] for one in rounds], axis=0) for who in contenders}
     timed = {who: _summary(times[who], _recall(cell, k, rounds[0][who][1])) for who in ("ours", *EFS)}
-    ef, reached = _cheapest(timed, BARS[k])
+    ef, reached = _cheapest(timed, timed["ours"].recall - EQUAL)
     way = max(set(ways), key=ways.count)
     floor = float(np.median(times["floor"]))
     return Result(cell.label, cell.share, cell.passing, k, way, floor, timed["ours"], timed[ef], ef, reached)
@@ -120,8 +121,8 @@ def _summary(times: NDArray[np.float64], recall: float) -> Timed:
     return Timed(recall, float(p50), float(p95), float(p99))
 
 
-def _cheapest(timed: dict[Any, Timed], bar: float) -> tuple[int, bool]:
-    reaching = [ef for ef in EFS if timed[ef].recall >= bar]
+def _cheapest(timed: dict[Any, Timed], recall: float) -> tuple[int, bool]:
+    reaching = [ef for ef in EFS if timed[ef].recall >= recall]
     if reaching:
         return min(reaching, key=lambda ef: timed[ef].p50), True
     return max(EFS, key=lambda ef: timed[ef].recall), False

@@ -16,7 +16,7 @@ HEAD = (
 
 def line(cell: dict[str, Any]) -> str:
     ours, other = cell["ours"], cell["qdrant"]
-    ef = f"{cell['ef']}" + ("" if cell["reached"] else ", short of the bar")
+    ef = f"{cell['ef']}" + ("" if cell["reached"] else ", short of ours")
     return (
         f"| {cell['filter']} | {100 * cell['share']:g}% | {cell['passing']:,} | {cell['k']} | {_way(cell['way'])}"
         f" | {ours['recall']:.3f} | {_times(ours)} | {cell['floor']:.2f} | {other['recall']:.3f}, {ef}"
