@@ -26,21 +26,24 @@ SAMPLE = 500  # drawings, each of another patent, that spreads are measured on
 def join(corpus: Corpus, spec: str, descriptors: list[str], into: Path) -> None:
     """Write the checkpoint of `spec` into a folder, with the descriptors, if any, beside its network.
 
-    Each weighs one over the standard deviation of its similarities among drawings of different patents of the corpus.
+    Each weighs one over the standard deviation of its similarities among drawings of different patents of the corpus,
+    and the network as much as all descriptors together.
     """
     source = fetch_checkpoint(spec.removeprefix("checkpoint:"))
     drawings = _sample(corpus) if descriptors else []
     beside = {name: _spread(name, drawings) for name in descriptors}
     if descriptors:
-        beside["net"] = _spread(spec, drawings)
-    config = read_config(source).model_copy(update={"name": into.name, "beside": beside})
+        beside["net"] = round(_spread(spec, drawings) / len(descriptors), 4)
+    trained = read_config(source)
+    config = trained.model_copy(update={"name": into.name, "beside": beside})
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True)
     weights = safetensors.torch.load_file(source / WEIGHTS)
     halves = {name: one.half() if one.is_floating_point() else one for name, one in weights.items()}
     safetensors.torch.save_file(halves, into / WEIGHTS)
     (into / CONFIG).write_text(json.dumps(config.model_dump(mode="json"), indent=2) + "\n")
-    (into / CARD).write_text((source / CARD).read_text() + _more(descriptors))
+    card = (source / CARD).read_text().replace(f"# {trained.name}\n", f"# {into.name}\n", 1)
+    (into / CARD).write_text(card + _more(descriptors))
 
 
 def _more(descriptors: list[str]) -> str:

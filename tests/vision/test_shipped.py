@@ -58,7 +58,7 @@ def test_it_is_small_and_its_card_names_the_licence_and_whose_drawings_it_was_tr
 
 
 def test_it_stays_the_encoder_that_indexes_were_filled_with():
-    assert load("linework-mini").manifest.id == "linework-mini-4fb4d0d0ef2b"
+    assert load("linework-mini").manifest.id == "linework-mini-ddff5106c32f"
 
 
 def test_it_has_one_form():

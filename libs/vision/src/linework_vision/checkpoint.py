@@ -52,8 +52,8 @@ class CheckpointConfig(BaseModel):
     preprocessing: Preprocessing
     text_tower: TextTowerRef | None = None
     text_head: Head | None = None
-    # Classic descriptors that stand beside the network's vector, with the spread of each one's similarities among
-    # other drawings, and the network's as 'net' (joined.py)
+    # Classic descriptors that stand beside the network's vector, with what each one's similarity is divided by (its
+    # spread among other drawings), and the network's as 'net' (joined.py)
     beside: dict[str, float] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
 
