@@ -28,7 +28,7 @@ DESIGNS = 60
 def worker(settings: Settings, stub: Stub) -> Iterator[NewWorker]:
     """Starts workers that keep four calls in flight, each of which takes a fifth of a second."""
     stub.latency = 0.2
-    with workers("linework_enricher.worker", "enrich", LLM=provider_of(stub.url, concurrency=4, timeout_s=2)) as start:
+    with workers("linework_enricher.worker", "enrich", LLM=provider_of(stub.url, concurrency=4, timeout_s=5)) as start:
         yield start
 
 
