@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from linework_api.embedder_client import EmbedderClient
 from linework_api.keys.known import KnownKeys
 from linework_api.rates import Rates
+from linework_api.search.counts import Tally
 from linework_core.bounded import Decoder
 from linework_core.db import transaction
 from linework_core.settings import Settings
@@ -28,6 +29,7 @@ class SearchResources:
     decoder: Decoder
     embedder: EmbedderClient
     encoders: dict[int, Encoder] = field(default_factory=dict, kw_only=True)  # rows that never change, by number
+    tally: Tally = field(default_factory=Tally, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,13 +19,6 @@ from linework_core.scope import Scope
 from linework_core.tables import Drawing, Embedding, Encoder, Figure, Patent, Search, Unrecorded
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    eligible: int
-    unindexed: int
-    undated: int
-
-
 def ask(session: Session, statement: str, params: Mapping[str, Any]) -> list[Any]:
     """Rows of a prepared statement, in the session's transaction.
 
@@ -42,32 +34,6 @@ def now(session: Session) -> tuple[int, int]:
     if not found:
         raise Unavailable("No index is active yet.", retry_after=5)
     return found[0][0], found[0][1]
-
-
-def count(session: Session, encoder: Encoder, scope: Scope, *, patents: bool = False) -> Counts:
-    """How many drawings pass with and without a vector, and how many lack the date asked for.
-
-    With `patents`, `eligible` counts the patents that have a drawing which passes.
-    """
-    leaf, params = encoders.partition(encoder), scope.params() | {"encoder": encoder.number}
-    what = "count(DISTINCT patent_id)" if patents else "count(*)"
-    lacking = scope.sql_without_date("drawings")
-    undated = f"(SELECT count(*) FROM drawings WHERE {lacking})" if lacking else "0"
-    indexed = f"(SELECT {what} FROM {leaf} WHERE {scope.sql(leaf)})"
-    [(eligible, without_date, complete)] = ask(session, f"SELECT {indexed}, {undated}, {_COMPLETE}", params)
-    if complete:
-        return Counts(eligible, 0, without_date)
-    missing = (
-        f"SELECT (SELECT count(*) FROM drawings WHERE {scope.sql('drawings')})"
-        f" - (SELECT count(*) FROM {leaf} WHERE {scope.sql(leaf)})"
-    )
-    [(unindexed,)] = ask(session, missing, params)
-    return Counts(eligible, unindexed, without_date)
-
-
-# Whether every drawing of the snapshot is known to have a vector in it (encoders.note_if_complete)
-_COMPLETE = """EXISTS (SELECT FROM indexes WHERE encoder = %(encoder)s AND complete_at <= %(snapshot)s
-    AND complete_at >= coalesce((SELECT max(added_in) FROM drawings WHERE added_in <= %(snapshot)s), 0))"""
 
 
 def facets(session: Session, encoder: Encoder, scope: Scope, names: Sequence[Facet]) -> dict[Facet, dict[str, int]]:

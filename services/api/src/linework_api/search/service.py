@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from linework_api.search import records, repository
 from linework_api.search.answers import Answer, assemble
+from linework_api.search.counts import Counts
 from linework_api.search.finding import Finder, Finding, snapshot_of
 from linework_api.search.repository import Queried
 from linework_api.search.schemas import (
@@ -161,7 +162,7 @@ class SearchService:
 
     def _rank(self, question: Question) -> Answer:
         scope, options = question.scope, question.options
-        counts = repository.count(self.session, self.encoder, scope, patents=options.group_by == "patent")
+        counts = self.resources.tally.count(self.session, self.encoder, scope, patents=options.group_by == "patent")
         finder = Finder(self.session, self.encoder, question.target, scope, eligible=counts.eligible)
         return self._understood(finder.find(options), counts, scope, options)
 
@@ -170,7 +171,7 @@ class SearchService:
         took = (time.perf_counter() - self.began) * 1000
         return records.keep(self.session, self.caller, request, question.target, question.scope, answer, took)
 
-    def _understood(self, found: Finding, counts: repository.Counts, scope: Scope, options: SearchOptions) -> Answer:
+    def _understood(self, found: Finding, counts: Counts, scope: Scope, options: SearchOptions) -> Answer:
         facets = repository.facets(self.session, self.encoder, scope, options.facets) if options.facets else None
         head = {
             "snapshot": scope.snapshot,

@@ -1,0 +1,110 @@
+"""How many drawings, or patents, pass a search's filters.
+
+Rows of a snapshot never change, and so neither do their numbers. A process counts those of each day once for a set of
+filters, and remembers them: a search with any other date, for any other patent, then adds up days instead of reading an
+index of all rows.
+"""
+
+import datetime as dt
+from bisect import bisect_left
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from threading import Lock
+from typing import Any
+
+from cachetools import LRUCache
+from sqlalchemy.orm import Session
+
+from linework_api.search import repository
+from linework_core import encoders
+from linework_core.scope import Scope
+from linework_core.tables import Encoder
+
+REMEMBERED = 256  # sets of filters, each of some thousand days: 50 MB at the very most
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """`unindexed` have no vector yet; `undated` lack the date that is asked for, and pass otherwise."""
+
+    eligible: int
+    unindexed: int
+    undated: int
+
+
+@dataclass(frozen=True, slots=True)
+class ByDay:
+    """What passes, by its date: `earlier[i]` have a date before `days[i]`; the last of them is all that have one."""
+
+    days: list[dt.date]
+    earlier: list[int]
+    undated: int
+
+    def within(self, scope: Scope) -> int:
+        """How many have a date that the scope asks for; all where it asks for none."""
+        if scope.before is None and scope.after is None:
+            return self.earlier[-1] + self.undated
+        first = bisect_left(self.days, scope.after) if scope.after else 0
+        last = bisect_left(self.days, scope.before) if scope.before else len(self.days)
+        return max(self.earlier[last] - self.earlier[first], 0)
+
+
+class Tally:
+    """Counts for searches; what it remembers is bounded, and shared by threads."""
+
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._known: LRUCache[Any, ByDay] = LRUCache(remembered)
+        self._lock = Lock()
+
+    def count(self, session: Session, encoder: Encoder, scope: Scope, *, patents: bool = False) -> Counts:
+        """How many pass with and without a vector, and how many lack the date asked for.
+
+        With `patents`, `eligible` counts the patents that have a drawing which passes. All drawings of a patent have
+        its dates, so patents, too, may be added up by day.
+        """
+        leaf, what = encoders.partition(encoder), "count(DISTINCT patent_id)" if patents else "count(*)"
+        # Few patents are asked for by name, or left out by name, and are counted each time
+        named = scope if scope.within is not None else replace(scope, within=scope.without, without=frozenset())
+        lacking = scope.sql_without_date("drawings")
+        undated = f"(SELECT count(*) FROM drawings WHERE {lacking})" if lacking else "0"
+        statement = f"SELECT (SELECT {what} FROM {leaf} WHERE {named.sql(leaf)}), {undated}, {_COMPLETE}"
+        params = scope.params() | {"within": sorted(named.within or ()), "encoder": encoder.number}
+        [(eligible, without_date, complete)] = repository.ask(session, statement, params)
+        if scope.within is None:
+            eligible = self._by_day(session, encoder, scope, what).within(scope) - eligible
+        unindexed = 0 if complete else _unindexed(session, leaf, scope)
+        return Counts(eligible, unindexed, without_date)
+
+    def _by_day(self, session: Session, encoder: Encoder, scope: Scope, what: str) -> ByDay:
+        """Of all that passes but for dates and patents; counted by whoever asks first."""
+        dateless = replace(scope, before=None, after=None, without=frozenset())
+        key = (encoder.number, what, dateless)
+        with self._lock:
+            known = self._known.get(key)
+        if known is None:
+            known = _count_by_day(session, encoders.partition(encoder), dateless, what)
+            with self._lock:
+                self._known[key] = known
+        return known
+
+
+def _count_by_day(session: Session, leaf: str, scope: Scope, what: str) -> ByDay:
+    day = scope.date_basis
+    statement = f"SELECT {day}, {what} FROM {leaf} WHERE {scope.sql(leaf)} GROUP BY {day} ORDER BY {day} NULLS FIRST"
+    found = repository.ask(session, statement, scope.params())
+    undated = found.pop(0)[1] if found and found[0][0] is None else 0
+    return ByDay([day for day, _ in found], [0, *accumulate(number for _, number in found)], undated)
+
+
+def _unindexed(session: Session, leaf: str, scope: Scope) -> int:
+    statement = (
+        f"SELECT (SELECT count(*) FROM drawings WHERE {scope.sql('drawings')})"
+        f" - (SELECT count(*) FROM {leaf} WHERE {scope.sql(leaf)})"
+    )
+    [(number,)] = repository.ask(session, statement, scope.params())
+    return int(number)
+
+
+# Whether every drawing of the snapshot is known to have a vector in it (encoders.note_if_complete)
+_COMPLETE = """EXISTS (SELECT FROM indexes WHERE encoder = %(encoder)s AND complete_at <= %(snapshot)s
+    AND complete_at >= coalesce((SELECT max(added_in) FROM drawings WHERE added_in <= %(snapshot)s), 0))"""
