@@ -1,7 +1,7 @@
 """Trains the papers' methods and Linework's own, and judges them alike.
 
     LINEWORK_DATA=… python -m benchmarks.training prepare            # the corpora, once
-    python -m benchmarks.training rows [--images 40000] [--only ArcFace] [--seed 0]
+    python -m benchmarks.training rows [--images 30000] [--only ArcFace] [--seed 0]
     python -m benchmarks.training judge hog sift-fv                  # encoders that need no training
     python -m benchmarks.training train linework-mini [--overrides '{…}']
     python -m benchmarks.training join linework-mini hog lbp --into …/shipped/linework-mini
