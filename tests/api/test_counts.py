@@ -85,7 +85,7 @@ def test_counts_are_right_for_every_filter_and_at_every_snapshot(
 
 def test_a_tally_that_has_forgotten_counts_again(session: Session, encoder: Encoder, corpus: int) -> None:
     tally = Tally(remembered=1)
-    for scope in [*scopes(corpus)][:60] * 2:
+    for scope in [*scopes(corpus)][:30] * 3:
         assert tally.count(session, encoder, scope) == counted(session, encoder, scope, patents=False), scope
 
 
@@ -93,11 +93,13 @@ def test_another_date_and_another_patent_left_out_are_counted_without_reading_al
     session: Session, encoder: Encoder, corpus: int
 ) -> None:
     tally, scope = Tally(), Scope(corpus, before=FIRST + dt.timedelta(days=30))
-    tally.count(session, encoder, scope)
+    for _ in range(2):
+        tally.count(session, encoder, scope)
     with statements() as sent:
         tally.count(session, encoder, replace(scope, before=FIRST, without=frozenset({"USD0000007"})))
         assert not any("GROUP BY granted" in statement for statement in sent)
-        tally.count(session, encoder, replace(scope, view=("front",)))
+        for _ in range(2):  # what nobody else asks for is counted alone
+            tally.count(session, encoder, replace(scope, view=("front",)))
         assert any("GROUP BY granted" in statement for statement in sent)
 
 

@@ -1,8 +1,9 @@
 """How many drawings, or patents, pass a search's filters.
 
-Rows of a snapshot never change, and so neither do their numbers. A process counts those of each day once for a set of
-filters, and remembers them: a search with any other date, for any other patent, then adds up days instead of reading an
-index of all rows.
+Rows of a snapshot never change, and so neither do their numbers. Filters that are asked for a second time are counted
+by day, once, and that is remembered: a search with any other date, for any other patent, then adds up days instead of
+reading an index of all rows. What is asked for only once, as while an ingest makes ever new snapshots, is counted by
+itself.
 """
 
 import datetime as dt
@@ -53,7 +54,7 @@ class Tally:
     """Counts for searches; what it remembers is bounded, and shared by threads."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
-        self._known: LRUCache[Any, ByDay] = LRUCache(remembered)
+        self._known: LRUCache[Any, ByDay | None] = LRUCache(remembered)
         self._lock = Lock()
 
     def count(self, session: Session, encoder: Encoder, scope: Scope, *, patents: bool = False) -> Counts:
@@ -63,46 +64,46 @@ class Tally:
         its dates, so patents, too, may be added up by day.
         """
         leaf, what = encoders.partition(encoder), "count(DISTINCT patent_id)" if patents else "count(*)"
-        # Few patents are asked for by name, or left out by name, and are counted each time
-        named = scope if scope.within is not None else replace(scope, within=scope.without, without=frozenset())
         lacking = scope.sql_without_date("drawings")
         undated = f"(SELECT count(*) FROM drawings WHERE {lacking})" if lacking else "0"
-        statement = f"SELECT (SELECT {what} FROM {leaf} WHERE {named.sql(leaf)}), {undated}, {_COMPLETE}"
-        params = scope.params() | {"within": sorted(named.within or ()), "encoder": encoder.number}
-        [(eligible, without_date, complete)] = repository.ask(session, statement, params)
-        if scope.within is None:
-            eligible = self._by_day(session, encoder, scope, what).within(scope) - eligible
-        unindexed = 0 if complete else _unindexed(session, leaf, scope)
-        return Counts(eligible, unindexed, without_date)
+        named = {"within": sorted(scope.without if scope.within is None else scope.within)}
+        params = scope.params() | named | {"encoder": encoder.number}
+        eligible = self._passing(session, leaf, scope, what, params)
+        [counted] = repository.ask(session, f"SELECT {eligible}, {undated}, {_COMPLETE}", params)
+        unindexed = 0
+        if not counted[-1]:
+            both = (self._passing(session, table, scope, "count(*)", params) for table in ("drawings", leaf))
+            [(unindexed,)] = repository.ask(session, f"SELECT {' - '.join(both)}", params)
+        return Counts(counted[0], unindexed, counted[1])
 
-    def _by_day(self, session: Session, encoder: Encoder, scope: Scope, what: str) -> ByDay:
-        """Of all that passes but for dates and patents; counted by whoever asks first."""
+    def _passing(self, session: Session, table: str, scope: Scope, what: str, params: dict[str, Any]) -> str:
+        """SQL for how many rows pass: all of them, or what is remembered less what the search leaves out by name."""
+        days = self._by_day(session, table, scope, what) if scope.within is None else None
+        if days is None:
+            return f"(SELECT {what} FROM {table} WHERE {scope.sql(table)})"
+        left_out = replace(scope, within=scope.without, without=frozenset())
+        params[f"of_{table}"] = days.within(scope)
+        return f"(%(of_{table})s::bigint - (SELECT {what} FROM {table} WHERE {left_out.sql(table)}))"
+
+    def _by_day(self, session: Session, table: str, scope: Scope, what: str) -> ByDay | None:
+        """Of all that passes but for dates and patents; None for filters that nobody has asked for yet."""
         dateless = replace(scope, before=None, after=None, without=frozenset())
-        key = (encoder.number, what, dateless)
+        key = (table, what, dateless)
         with self._lock:
-            known = self._known.get(key)
-        if known is None:
-            known = _count_by_day(session, encoders.partition(encoder), dateless, what)
+            first, known = key not in self._known, self._known.setdefault(key, None)
+        if known is None and not first:
+            known = _count_by_day(session, table, dateless, what)
             with self._lock:
                 self._known[key] = known
         return known
 
 
-def _count_by_day(session: Session, leaf: str, scope: Scope, what: str) -> ByDay:
+def _count_by_day(session: Session, table: str, scope: Scope, what: str) -> ByDay:
     day = scope.date_basis
-    statement = f"SELECT {day}, {what} FROM {leaf} WHERE {scope.sql(leaf)} GROUP BY {day} ORDER BY {day} NULLS FIRST"
+    statement = f"SELECT {day}, {what} FROM {table} WHERE {scope.sql(table)} GROUP BY {day} ORDER BY {day} NULLS FIRST"
     found = repository.ask(session, statement, scope.params())
     undated = found.pop(0)[1] if found and found[0][0] is None else 0
     return ByDay([day for day, _ in found], [0, *accumulate(number for _, number in found)], undated)
-
-
-def _unindexed(session: Session, leaf: str, scope: Scope) -> int:
-    statement = (
-        f"SELECT (SELECT count(*) FROM drawings WHERE {scope.sql('drawings')})"
-        f" - (SELECT count(*) FROM {leaf} WHERE {scope.sql(leaf)})"
-    )
-    [(number,)] = repository.ask(session, statement, scope.params())
-    return int(number)
 
 
 # Whether every drawing of the snapshot is known to have a vector in it (encoders.note_if_complete)
