@@ -162,6 +162,38 @@ def test_a_walk_finds_nearly_all_and_uses_the_graph_of_the_region(
     assert found / wanted >= 0.99
 
 
+def test_a_walk_that_ends_far_from_its_query_is_done_again_with_more_effort(
+    indexed: int, session: Session, encoder: Encoder
+) -> None:
+    known = vector_costs.load(session.connection(), encoder)
+    assert known is not None
+    graph, cursor, scope = known.graphs[0], nearest.cursor(session.connection()), Scope(indexed)
+    missed = 0
+    for seed in range(1000, 1040):
+        [truth] = nearest.scan(cursor, "embeddings_1", query(seed), 1)
+        [hasty], [sure] = (
+            nearest.walk(
+                cursor, "embeddings_1", query(seed), 1, scope.sql("embeddings_1"), scope.params(),
+                region=graph.condition, ef=1, far=far,
+            )
+            for far in (nearest.NOWHERE_FAR, truth.distance + 1e-6)
+        )  # fmt: skip
+        missed += hasty.drawing_row != truth.drawing_row
+        assert sure.drawing_row == truth.drawing_row
+    assert missed > 0
+
+
+def test_what_is_far_lies_beyond_nearly_all_that_is_found_and_below_what_has_nothing_in_common(
+    indexed: int, session: Session, encoder: Encoder
+) -> None:
+    known = vector_costs.load(session.connection(), encoder)
+    assert known is not None
+    cursor, far = nearest.cursor(session.connection()), known.graphs[0].efforts[0].far
+    found = [nearest.scan(cursor, "embeddings_1", query(seed), 400) for seed in range(1000, 1040)]
+    assert sum(near[0].distance <= far for near in found) >= 38
+    assert all(near[-1].distance > far for near in found)
+
+
 def test_the_graph_of_a_class_is_walked_and_no_other_that_holds_the_rows_too(
     indexed: int, session: Session, encoder: Encoder
 ) -> None:
@@ -270,7 +302,7 @@ ROWS = 200_000
 DATES = [day(week).isoformat() for week in range(1001)]
 OF_DATES, OF_CLASSES = Column(quantiles=DATES), Column(common={"14-02": 0.1, "02": 0.001})
 STATISTICS = Statistics(ROWS, {"granted": OF_DATES, "filed": OF_DATES, "locarno": OF_CLASSES})
-EFFORTS = [Effort(k=k, share=share, ef=ef, ms=ef / 60, recall=1.0) for k, share, ef in (
+EFFORTS = [Effort(k=k, share=share, ef=ef, ms=ef / 60, recall=1.0, far=0.6 - share / 10) for k, share, ef in (
     (10, 1.0, 150), (10, 0.5, 200), (10, 0.25, 400), (100, 1.0, 300), (100, 0.5, 600), (100, 0.25, 900))]  # fmt: skip
 ALL = Graph(index="all", rows=ROWS, efforts=EFFORTS)
 HALF = Graph(index="half", before=day(500), rows=ROWS // 2, efforts=EFFORTS)
@@ -316,6 +348,14 @@ def test_effort_follows_depth_and_selectivity() -> None:
     assert ef(10) == 150
     assert ef(10) < ef(50) < ef(100)
     assert ef(10, before=day(750)) < ef(10, before=day(600))
+
+
+def test_the_fewer_rows_pass_the_farther_may_the_nearest_be() -> None:
+    def far(**filters: Any) -> float:
+        return planner.choose(MEASURED, STATISTICS, Scope(1, **filters), NEAR, 10, "approximate").far
+
+    assert far() == 0.5
+    assert far() < far(before=day(750)) < far(before=day(600)) < 0.7
 
 
 def test_nothing_measured_means_a_scan() -> None:

@@ -27,6 +27,8 @@ SESSION = {
     "hnsw.scan_mem_multiplier": "8",
 }
 _FOUND = "drawing_row, drawing_id, patent_id"
+MOST_EF = 1000  # pgvector allows no more
+NOWHERE_FAR = 2.0  # the largest cosine distance
 
 
 class Near(NamedTuple):
@@ -104,11 +106,33 @@ def walk(
     region: str = "",
     ef: int,
     most: int = 20_000,
+    far: float = NOWHERE_FAR,
 ) -> list[Near]:
     """About the k nearest rows of `leaf` that pass, through the HNSW index whose predicate is `region`.
 
     It goes on until k rows have passed or each vector has met `most` rows, so it may return fewer than there are.
+
+    Among vectors in clusters a walk may end in the wrong one, and find nothing of what it should. Its hits tell: a
+    nearest one beyond `far`, a cosine distance, is farther than is to be expected. Then the walk is done again with
+    the greatest effort there is.
     """
+    near = _walk(cursor, leaf, vectors, k, where, params, region, ef, most)
+    if near and near[0].distance > far and ef < MOST_EF:
+        near = _walk(cursor, leaf, vectors, k, where, params, region, MOST_EF, most)
+    return near
+
+
+def _walk(
+    cursor: psycopg.Cursor[Any],
+    leaf: str,
+    vectors: NDArray[np.floating[Any]],
+    k: int,
+    where: str,
+    params: Mapping[str, Any],
+    region: str,
+    ef: int,
+    most: int,
+) -> list[Near]:
     d = vectors.shape[1]
     inside = f"{region} AND {where}" if region else where
     each = (

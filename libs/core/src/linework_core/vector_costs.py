@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, select, text, update
 
 from linework_core import encoders, nearest, vector_index
 from linework_core.db import get_engine, transaction
-from linework_core.nearest import Near
+from linework_core.nearest import NOWHERE_FAR, Near
 from linework_core.tables import Encoder, VectorIndex
 from linework_core.vector_index import Effort, Graph, Measured
 
@@ -32,6 +32,7 @@ SHARES = (1.0, 0.5, 0.25)
 WANTED = {10: 0.994, 100: 0.985}  # recall, to be reached less one standard error, for a sample may be lucky
 LADDER = (40, 50, 65, 80, 100, 125, 160, 200, 250, 300, 350, 400, 500, 600, 800, 1000)
 OUT_OF_REACH = 2 * LADDER[-1]
+NEARLY_ALL = 0.98
 STRANGE = 0.5  # a query's distance from a stored vector, in no direction that others lie in
 
 
@@ -140,19 +141,34 @@ class _Trial:
             inside = f"(hashtext(patent_id) & 1023) < {int(share * 1024)}"
             where = f"{graph.region} AND {inside}" if graph.region else inside
             truth = [nearest.scan(self._cursor, self._leaf, query, max(WANTED), where) for query in self._queries]
+            far = self._far(truth)
             for k in WANTED:
-                found.append(self._least_effort(graph, inside, [true[:k] for true in truth], k, share))
+                found.append(self._least_effort(graph, inside, [true[:k] for true in truth], k, share, far))
         return sorted(found, key=lambda effort: (effort.k, -effort.share))
 
-    def _least_effort(self, graph: Graph, inside: str, truth: list[list[Near]], k: int, share: float) -> Effort:
+    def _far(self, truth: list[list[Near]]) -> float:
+        """Midway from where the nearest lies, for nearly all queries, to where the queries lie from one another."""
+        queries = np.concatenate(self._queries)
+        apart = 1.0 - (queries @ queries.T)[np.triu_indices(len(queries), 1)]
+        found = [true[0].distance for true in truth if true]
+        if not found or not len(apart):
+            return NOWHERE_FAR
+        near = float(np.quantile(found, NEARLY_ALL))
+        return max((near + float(np.median(apart))) / 2, near)
+
+    def _least_effort(
+        self, graph: Graph, inside: str, truth: list[list[Near]], k: int, share: float, far: float
+    ) -> Effort:
         tried: dict[int, Effort] = {}
 
         def reaches(ef: int) -> bool:
-            walk = partial(nearest.walk, self._cursor, self._leaf, k=k, where=inside, region=graph.condition, ef=ef)
+            walk = partial(
+                nearest.walk, self._cursor, self._leaf, k=k, where=inside, region=graph.condition, ef=ef, far=far
+            )
             walks = [_timed(partial(walk, query)) for query in self._queries]
             recalls = [_recall(near, true) for (near, _), true in zip(walks, truth, strict=True)]
             recall, error = statistics.fmean(recalls), statistics.stdev(recalls) / math.sqrt(len(recalls))
-            tried[ef] = Effort(k=k, share=share, ef=ef, ms=_typical(ms for _, ms in walks), recall=recall)
+            tried[ef] = Effort(k=k, share=share, ef=ef, ms=_typical(ms for _, ms in walks), recall=recall, far=far)
             return recall - error >= WANTED[k]
 
         least = bisect_left(LADDER, True, key=reaches)

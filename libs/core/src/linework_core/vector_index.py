@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from linework_core import encoders
+from linework_core.nearest import NOWHERE_FAR
 from linework_core.tables import Encoder
 
 log = structlog.get_logger()
@@ -41,7 +42,8 @@ _ALIKE = (0.35, 0.75)  # an old graph serves as the 'older half' while its share
 class Effort(BaseModel):
     """For the k nearest among a `share` of a graph's rows: the ef that reaches the recall wanted, and its time.
 
-    An ef above 1,000, which is none, says that no ef reached it.
+    An ef above 1,000, which is none, says that no ef reached it. A walk whose nearest hit is beyond `far`, a cosine
+    distance, ended in the wrong place.
     """
 
     k: int
@@ -49,6 +51,7 @@ class Effort(BaseModel):
     ef: int
     ms: float
     recall: float
+    far: float = NOWHERE_FAR
 
 
 class Graph(BaseModel):

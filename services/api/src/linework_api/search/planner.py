@@ -24,10 +24,9 @@ import numpy as np
 from linework_api.search.schemas import Mode
 from linework_api.search.statistics import Statistics
 from linework_api.search.target import Vectors
+from linework_core.nearest import MOST_EF, NOWHERE_FAR
 from linework_core.scope import Scope
 from linework_core.vector_index import Effort, Graph, Measured
-
-MOST_EF = 1000  # pgvector allows no more, and a walk that would need it keeps no promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,7 @@ class Plan:
     graph: Graph | None = None  # None: compare all rows
     ef: int = 0
     most: int = 0  # rows after which a walk is given up
+    far: float = NOWHERE_FAR  # the cosine distance beyond which a walk's nearest hit says that it has gone astray
     weighed: tuple[tuple[str, float], ...] = ()  # the ways by name, with their estimated milliseconds
     kept: bool = True  # the recall that is promised can be had
     fell_short: bool = False  # the walk found too little, and a scan followed
@@ -85,10 +85,11 @@ def _scan(measured: Measured | None, rows: Statistics, scope: Scope, vectors: in
 def _walk(graph: Graph, measured: Measured, rows: Statistics, scan: Plan, vectors: int, k: int) -> Plan:
     grown = rows.rows / max(measured.rows, 1)
     share = min(max(scan.passing, 1) / (graph.rows * grown), 1.0)
-    ef, ms = _effort(graph.efforts, k, share)
+    ef, ms, far = _effort(graph.efforts, k, share)
     # A walk that has cost as much as a scan is given up for one; but the k it wants must have a chance to come by
     most = max(round(ef * scan.ms / ms), round(4 * k / share), ef)
-    return Plan(scan.passing, ms * vectors, graph, min(ef, MOST_EF), most, kept=ef <= MOST_EF)
+    # One that would need more effort than there is keeps no promise
+    return Plan(scan.passing, ms * vectors, graph, min(ef, MOST_EF), most, far, kept=ef <= MOST_EF)
 
 
 def _holds(graph: Graph, scope: Scope) -> bool:
@@ -105,19 +106,19 @@ def _promises(graph: Graph, scope: Scope, vectors: Vectors) -> bool:
     return graph.centre is None or bool((vectors @ np.asarray(graph.centre, np.float32)).min() >= graph.reach)
 
 
-def _effort(efforts: list[Effort], k: int, share: float) -> tuple[int, float]:
-    """The ef that it takes, and its milliseconds: between those measured, and stretched beyond them."""
+def _effort(efforts: list[Effort], k: int, share: float) -> tuple[int, float, float]:
+    """The ef that it takes, its milliseconds, and what is far: between those measured, and stretched beyond them."""
     depths = sorted({effort.k for effort in efforts})
     at = [_at_share([effort for effort in efforts if effort.k == depth], share) for depth in depths]
+    ef, ms, far = (float(np.interp(k, depths, values)) for values in zip(*at, strict=True))
     stretch = max(k / depths[-1], 1.0)
-    ef, ms = (float(np.interp(k, depths, values)) * stretch for values in zip(*at, strict=True))
-    return max(round(ef), 1), ms
+    return max(round(ef * stretch), 1), ms * stretch, far
 
 
-def _at_share(efforts: list[Effort], share: float) -> tuple[float, float]:
+def _at_share(efforts: list[Effort], share: float) -> tuple[float, float, float]:
     """Effort grows with how many are met for one that passes, 1/share."""
     met = [1.0 / effort.share for effort in efforts]
     stretch = max(1.0 / share / met[-1], 1.0)
     ef = float(np.interp(1.0 / share, met, [effort.ef for effort in efforts])) * stretch
     ms = float(np.interp(1.0 / share, met, [effort.ms for effort in efforts])) * stretch
-    return ef, ms
+    return ef, ms, float(np.interp(1.0 / share, met, [effort.far for effort in efforts]))

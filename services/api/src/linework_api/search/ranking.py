@@ -51,7 +51,9 @@ def rank(session: Session, encoder: Encoder, vectors: Vectors, scope: Scope, k: 
     where, params = scope.sql(leaf), scope.params()
     if plan.graph is not None:
         region = plan.graph.condition
-        near = nearest.walk(cursor, leaf, vectors, k, where, params, region=region, ef=plan.ef, most=plan.most)
+        near = nearest.walk(
+            cursor, leaf, vectors, k, where, params, region=region, ef=plan.ef, most=plan.most, far=plan.far
+        )
         if len(near) == k:
             return Ranked(_found(near), exact=False, plan=plan)
         plan = replace(plan, fell_short=True)

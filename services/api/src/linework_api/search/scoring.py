@@ -14,7 +14,6 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from linework_api.search import words
-from linework_api.search.planner import MOST_EF
 from linework_api.search.target import Target, Vectors
 from linework_core import encoders, nearest
 from linework_core.corpus import visible
@@ -148,6 +147,6 @@ def best_by_descriptions(session: Session, encoder: Encoder, vector: Vectors, sc
           AND v.added_in <= %(snapshot)s AND (v.removed_in IS NULL OR v.removed_in > %(snapshot)s)
         ORDER BY v.vector::halfvec({len(vector)}) <=> %(text)s LIMIT %(k)s"""
     cursor = nearest.cursor(session.connection())
-    with nearest.walking(cursor.connection, ef=min(limit, MOST_EF)):
+    with nearest.walking(cursor.connection, ef=min(limit, nearest.MOST_EF)):
         cursor.execute(statement, {**scope.params(), "text": HalfVector(vector), "k": limit}, prepare=True)
         return [row for (row,) in cursor]
