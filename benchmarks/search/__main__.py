@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--quick", action="store_true", help="one client only")
     parser.add_argument("--build-only", action="store_true", help="how long the indexes take; no Qdrant")
+    parser.add_argument("--without-qdrant", action="store_true", help="measure Postgres alone")
     parser.add_argument("--only", help="one class filter: 'none', '1%% own', …")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +45,9 @@ def main() -> None:
             _in_postgres(url, corpus, vector_index.build)
             return
         encoder, built = _in_postgres(url, corpus, vector_costs.refresh)
-        shard, took = _in_qdrant(asked.folder / f"qdrant-{len(corpus)}", corpus)
+        shard, took = None, None
+        if not asked.without_qdrant:
+            shard, took = _in_qdrant(asked.folder / f"qdrant-{len(corpus)}", corpus)
         results, at_once = _measure(url, encoder, shard, corpus, asked)
     told = {
         "rows": len(corpus), "dimension": asked.dimension, "queries": asked.queries, "postgres_build": built,
@@ -84,7 +87,7 @@ def _in_qdrant(folder: Path, corpus: Corpus) -> tuple[qe.EdgeShard, float | None
 
 
 def _measure(
-    url: str, encoder: Encoder, shard: qe.EdgeShard, corpus: Corpus, asked: argparse.Namespace
+    url: str, encoder: Encoder, shard: qe.EdgeShard | None, corpus: Corpus, asked: argparse.Namespace
 ) -> tuple[list[measure.Result], list[dict[str, Any]]]:
     results, at_once = [], []
     for cell in cells(corpus, asked.queries, asked.only):
@@ -92,7 +95,7 @@ def _measure(
             result = measure.one_client(url, encoder, shard, cell, k)
             results.append(result)
             console.print(report.line(result.as_json()), markup=False, soft_wrap=True)
-            if k == 10 and not asked.quick and "own" not in cell.label:
+            if shard is not None and k == 10 and not asked.quick and "own" not in cell.label:
                 at_once.append(measure.eight_clients(url, encoder, shard, cell, k, result.ef))
     return results, at_once
 

@@ -4,7 +4,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,10 @@ class Timed:
 
 @dataclass(frozen=True)
 class Result:
-    """One cell and k. `qdrant` is its cheapest ef of a recall equal to ours, or the best where none has it."""
+    """One cell and k. `qdrant` is its cheapest ef of a recall equal to ours, or the best where none has it.
+
+    It is None where Qdrant was not asked.
+    """
 
     filter: str
     share: float
@@ -50,13 +53,13 @@ class Result:
     way: str
     floor: float  # p50 of SELECT 1
     ours: Timed
-    qdrant: Timed
-    ef: int
-    reached: bool
+    qdrant: Timed | None = None
+    ef: int = 0
+    reached: bool = False
 
     @property
-    def ratio(self) -> float:
-        return max(self.ours.p50 - self.floor, 0.0) / self.qdrant.p50
+    def ratio(self) -> float | None:
+        return max(self.ours.p50 - self.floor, 0.0) / self.qdrant.p50 if self.qdrant else None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"ratio": self.ratio}
@@ -67,7 +70,7 @@ def scope_of(cell: Cell) -> Scope:
     return Scope(1, before=before, locarno=() if cell.class_number is None else (class_name(cell.class_number),))
 
 
-def one_client(url: str, encoder: Encoder, shard: qe.EdgeShard, cell: Cell, k: int) -> Result:
+def one_client(url: str, encoder: Encoder, shard: qe.EdgeShard | None, cell: Cell, k: int) -> Result:
     """All queries by `SELECT 1`, by Postgres and by Qdrant at every ef; three rounds, each query's quickest counts."""
     engine = create_engine(url)
     nearest.tune(engine)
@@ -80,23 +83,26 @@ def one_client(url: str, encoder: Encoder, shard: qe.EdgeShard, cell: Cell, k: i
             ways.append(f"{ranked.plan.graph.index} ef {ranked.plan.ef}" if ranked.plan.graph else "scan")
             return [found.drawing_row - 1 for found in ranked.found]
 
-        def of_qdrant(ef: int) -> Callable[[Any], list[int]]:
+        def of_qdrant(ef: int, shard: qe.EdgeShard) -> Callable[[Any], list[int]]:
             return lambda plain: qdrant.search(shard, plain, cell.cut, cell.class_number, k, ef)
 
         plain = [query.tolist() for query in cell.queries]
         contenders: dict[Any, tuple[Callable[[Any], Any], Any]] = {
             "floor": (lambda _: cursor.execute("SELECT 1", prepare=True).fetchall(), plain),
             "ours": (ours, cell.queries),
-            **{ef: (of_qdrant(ef), plain) for ef in EFS},
+            **({ef: (of_qdrant(ef, shard), plain) for ef in EFS} if shard else {}),
         }
         rounds = [{who: _round(*contender) for who, contender in contenders.items()} for _ in range(ROUNDS)]
     engine.dispose()
     times = {who: np.min([one[who][0] for one in rounds], axis=0) for who in contenders}
-    timed = {who: _summary(times[who], _recall(cell, k, rounds[0][who][1])) for who in ("ours", *EFS)}
-    ef, reached = _cheapest(timed, timed["ours"].recall - EQUAL)
+    timed = {who: _summary(times[who], _recall(cell, k, rounds[0][who][1])) for who in contenders if who != "floor"}
     way = max(set(ways), key=ways.count)
     floor = float(np.median(times["floor"]))
-    return Result(cell.label, cell.share, cell.passing, k, way, floor, timed["ours"], timed[ef], ef, reached)
+    result = Result(cell.label, cell.share, cell.passing, k, way, floor, timed["ours"])
+    if shard is None:
+        return result
+    ef, reached = _cheapest(timed, timed["ours"].recall - EQUAL)
+    return replace(result, qdrant=timed[ef], ef=ef, reached=reached)
 
 
 def _round(search: Callable[[Any], Any], queries: Any) -> tuple[list[float], list[Any]]:

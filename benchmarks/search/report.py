@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 
 matplotlib.use("Agg")
 
@@ -16,11 +17,13 @@ HEAD = (
 
 def line(cell: dict[str, Any]) -> str:
     ours, other = cell["ours"], cell["qdrant"]
-    ef = f"{cell['ef']}" + ("" if cell["reached"] else ", short of ours")
+    beside = "– | – | –"
+    if other is not None:
+        ef = f"{cell['ef']}" + ("" if cell["reached"] else ", short of ours")
+        beside = f"{other['recall']:.3f}, {ef} | {_times(other)} | {cell['ratio']:.1f}"
     return (
         f"| {cell['filter']} | {100 * cell['share']:g}% | {cell['passing']:,} | {cell['k']} | {_way(cell['way'])}"
-        f" | {ours['recall']:.3f} | {_times(ours)} | {cell['floor']:.2f} | {other['recall']:.3f}, {ef}"
-        f" | {_times(other)} | {cell['ratio']:.1f} |"
+        f" | {ours['recall']:.3f} | {_times(ours)} | {cell['floor']:.2f} | {beside} |"
     )
 
 
@@ -54,7 +57,8 @@ def plot(told: dict[str, Any], path: Path) -> None:
         cells = sorted((cell for cell in told["cells"] if cell["k"] == k), key=lambda cell: cell["passing"])
         rows = [cell["passing"] for cell in cells]
         panel.loglog(rows, [max(cell["ours"]["p50"] - cell["floor"], 1e-3) for cell in cells], "o", label="Linework")
-        panel.loglog(rows, [cell["qdrant"]["p50"] for cell in cells], "x", label="Qdrant's engine, in process")
+        other = [cell["qdrant"]["p50"] if cell["qdrant"] else np.nan for cell in cells]
+        panel.loglog(rows, other, "x", label="Qdrant's engine, in process")
         panel.set(title=f"{told['rows']:,} × {told['dimension']}, k = {k}", xlabel="rows that pass the filter")
         panel.grid(visible=True, which="major", alpha=0.3)
     panels[0].set_ylabel("p50 net of SELECT 1, ms")
