@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from linework_api.search import planner, ranking
@@ -205,6 +206,28 @@ def test_the_graph_of_a_class_is_walked_and_no_other_that_holds_the_rows_too(
     where, params = scope.sql("embeddings_1"), scope.params()
     nearest.walk(cursor, "embeddings_1", query(1), 3, where, params, region=graph.condition, ef=40)
     assert {index for index, number in scans(session).items() if number > before[index]} == {graph.index}
+
+
+def test_what_is_left_of_a_graph_whose_building_was_interrupted_is_cleared_away(
+    indexed: int, engine: Engine, session: Session, encoder: Encoder
+) -> None:
+    session.execute(text("LOCK TABLE embeddings_1 IN ROW EXCLUSIVE MODE"))  # as who writes: building waits for its end
+    ruin = "CREATE INDEX CONCURRENTLY embeddings_1_hnsw_before_19990101 ON embeddings_1 (drawing_row)"
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SET lock_timeout = '50ms'"))
+        with pytest.raises(OperationalError):
+            connection.execute(text(ruin))
+        connection.invalidate()
+    session.commit()
+    assert graphs_of(session) > {"embeddings_1_hnsw", "embeddings_1_hnsw_before_19990101"}
+    built = {graph.index for graph in vector_index.build(engine, encoder)}
+    assert graphs_of(session) == built
+
+
+def graphs_of(session: Session) -> set[str]:
+    """The graphs that Postgres has, whole or not."""
+    named = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'embeddings_1'::regclass"
+    return {name for name in session.scalars(text(named)) if "_hnsw" in name}
 
 
 def test_a_scan_reads_the_index_by_date_or_by_class(indexed: int, session: Session, encoder: Encoder) -> None:

@@ -211,12 +211,13 @@ def _rows(connection: Connection, leaf: str) -> int:
     return int(connection.scalar(text(f"SELECT count(*) FROM {leaf}")) or 0)
 
 
-def _standing(connection: Connection, leaf: str) -> set[str]:
-    """Names of the leaf's valid indexes; one whose building was interrupted is not valid."""
+def _standing(connection: Connection, leaf: str, *, ruins: bool = False) -> set[str]:
+    """Names of the leaf's valid indexes; with `ruins`, of those as well whose building was interrupted."""
     names = text(
-        "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = cast(:leaf AS regclass) AND indisvalid"
+        "SELECT indexrelid::regclass::text FROM pg_index"
+        " WHERE indrelid = cast(:leaf AS regclass) AND (indisvalid OR :ruins)"
     )
-    return set(connection.scalars(names, {"leaf": leaf}))
+    return set(connection.scalars(names, {"leaf": leaf, "ruins": ruins}))
 
 
 def _make(connection: Connection, leaf: str, wanted: dict[str, str]) -> bool:
@@ -234,9 +235,10 @@ def _make(connection: Connection, leaf: str, wanted: dict[str, str]) -> bool:
 
 
 def _drop_others(connection: Connection, leaf: str, graphs: list[Graph]) -> bool:
-    """Drop graphs that no search would take any more."""
+    """Drop graphs that no search would take any more, and what is left of one that is not wanted any more."""
     kept = {graph.index for graph in graphs}
-    outlived = {name for name in _standing(connection, leaf) if name.startswith(f"{leaf}_hnsw") and name not in kept}
+    there = _standing(connection, leaf, ruins=True)
+    outlived = {name for name in there if name.startswith(f"{leaf}_hnsw") and name not in kept}
     for name in outlived:
         connection.execute(text(f"DROP INDEX CONCURRENTLY {name}"))
     return bool(outlived)
