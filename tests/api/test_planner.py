@@ -21,7 +21,7 @@ from linework_core import nearest, vector_costs, vector_index
 from linework_core.corpus import close_patent, current_snapshot, next_snapshot, open_patent
 from linework_core.db import session_factory
 from linework_core.scope import Scope
-from linework_core.tables import Embedding, Encoder
+from linework_core.tables import Embedding, Encoder, VectorIndex
 from linework_core.vector_index import Effort, Graph, Measured
 from tests.api.conftest import Design, load, unit, wipe
 
@@ -116,8 +116,20 @@ def indexed(engine: Engine, session: Session, encoder: Encoder, monkeypatch: pyt
     snapshot = load(session, encoder, [design(number) for number in range(200)])
     session.commit()
     vector_costs.refresh(engine, encoder)
+    let_times_follow_sizes(session, encoder)
     nearest.tune(engine)
     return snapshot
+
+
+def let_times_follow_sizes(session: Session, encoder: Encoder) -> None:
+    """What walks of graphs as small as these take is noise, and the planner would choose by it."""
+    measured = vector_costs.load(session.connection(), encoder)
+    assert measured is not None
+    for graph in measured.graphs:
+        for effort in graph.efforts:
+            effort.ms = graph.rows / 1000
+    session.get_one(VectorIndex, encoder.number).measured = measured.model_dump(mode="json")
+    session.commit()
 
 
 def design(number: int) -> Design:
@@ -159,7 +171,7 @@ def test_a_walk_finds_nearly_all_and_uses_the_graph_of_the_region(
         assert not ranked.exact
         assert ranked.plan.graph is not None
         assert ranked.plan.graph.before is not None
-        assert scans(session)[ranked.plan.graph.index] == before[ranked.plan.graph.index] + 1
+        assert scans(session)[ranked.plan.graph.index] > before[ranked.plan.graph.index]
     assert found / wanted >= 0.99
 
 
@@ -169,19 +181,19 @@ def test_a_walk_that_ends_far_from_its_query_is_done_again_with_more_effort(
     known = vector_costs.load(session.connection(), encoder)
     assert known is not None
     graph, cursor, scope = known.graphs[0], nearest.cursor(session.connection()), Scope(indexed)
-    missed = 0
-    for seed in range(1000, 1040):
+
+    def walked(seed: int, far: float) -> tuple[int, int]:
+        """The row that is found with hardly any effort, and how often the graph was asked."""
+        where, params, before = scope.sql("embeddings_1"), scope.params(), scans(session)[graph.index]
+        [found] = nearest.walk(
+            cursor, "embeddings_1", query(seed), 1, where, params, region=graph.condition, ef=1, far=far
+        )
+        return found.drawing_row, scans(session)[graph.index] - before
+
+    for seed in range(1000, 1020):
         [truth] = nearest.scan(cursor, "embeddings_1", query(seed), 1)
-        [hasty], [sure] = (
-            nearest.walk(
-                cursor, "embeddings_1", query(seed), 1, scope.sql("embeddings_1"), scope.params(),
-                region=graph.condition, ef=1, far=far,
-            )
-            for far in (nearest.NOWHERE_FAR, truth.distance + 1e-6)
-        )  # fmt: skip
-        missed += hasty.drawing_row != truth.drawing_row
-        assert sure.drawing_row == truth.drawing_row
-    assert missed > 0
+        assert walked(seed, nearest.NOWHERE_FAR)[1] == 1
+        assert walked(seed, truth.distance - 1e-3) == (truth.drawing_row, 2)
 
 
 def test_what_is_far_lies_beyond_nearly_all_that_is_found_and_below_what_has_nothing_in_common(
