@@ -14,13 +14,15 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from linework_core import encoders
 from linework_core.db import transaction
 from linework_core.jobs import service
 from linework_core.jobs.reconcile import reconcile
+from linework_core.manifest import EncoderManifest
 from linework_core.queues import get_redis, waiting
 from linework_core.settings import Settings, get_settings
 from linework_core.tables import Encoder, Job
-from tests.api.conftest import Design, NewJob, load, long_ago, look
+from tests.api.conftest import DIMENSION, Design, NewJob, load, long_ago, look
 
 
 def queued(kind: str) -> list[str]:
@@ -60,6 +62,22 @@ def test_drawings_without_a_vector_get_one_embed_job(session: Session, encoder: 
     [job] = session.scalars(select(Job).where(Job.kind == "embed")).all()
     assert (job.state, job.params) == ("queued", {"encoder": encoder.encoder_id})
     assert waiting("embed") >= 1
+
+
+def test_the_index_that_was_switched_off_last_is_kept_up_to_date_for_a_rollback_and_older_ones_are_not(
+    session: Session, encoder: Encoder
+) -> None:
+    for number in (2, 3):
+        other = EncoderManifest(
+            id=f"other-{number}", name="other", spec=f"debug:{number}", content_hash=str(number) * 64,
+            dimension=DIMENSION, has_text=False,
+        )  # fmt: skip
+        encoders.activate(session, encoders.register(session, other))
+        session.commit()
+    load(session, encoder, [Design("USD0000001", [None])])
+    reconcile()
+    wanted = {job.params["encoder"] for job in session.scalars(select(Job).where(Job.kind == "embed"))}
+    assert wanted == {"other-3", "other-2"}
 
 
 def test_an_embed_job_that_ends_while_another_is_asked_for_makes_room(

@@ -35,6 +35,16 @@ def test_a_training_learns_to_find_drawings_of_one_patent(tmp_path: Path) -> Non
     assert training.images == len(training.history.rows) * 8
 
 
+def test_a_training_in_bf16_learns_and_ends_with_weights_in_single_precision(tmp_path: Path) -> None:
+    recipe = tiny(stage={"epochs": 12, "lr": 2e-3}, validation={"share": 0.3}, augmentation=STILL)
+    write_training(tmp_path, recipe, patents=20, precision="bf16")
+    training = training_of(tmp_path)
+    found = weights(training.run())
+    first, last = losses(training.history.rows)[:3], losses(training.history.rows)[-3:]
+    assert sum(last) < 0.8 * sum(first)
+    assert all(tensor.dtype == torch.float32 for tensor in found.values() if tensor.is_floating_point())
+
+
 @pytest.mark.parametrize("save_seconds", [0.0, 1e9], ids=["kept at every step", "never kept"])
 @pytest.mark.parametrize(
     ("name", "overrides"),

@@ -113,11 +113,11 @@ def walk(
     It goes on until k rows have passed or each vector has met `most` rows, so it may return fewer than there are.
 
     Among vectors in clusters a walk may end in the wrong one, and find nothing of what it should. Its hits tell: a
-    nearest one beyond `far`, a cosine distance, is farther than is to be expected. Then the walk is done again with
-    the greatest effort there is.
+    nearest one beyond `far`, a cosine distance, is farther than is to be expected: the greedy search has ended in a
+    local optimum. Then the walk is done again with the greatest effort there is.
     """
     near = _walk(cursor, leaf, vectors, k, where, params, region, ef, most)
-    if near and near[0].distance > far and ef < MOST_EF:
+    if len(near) == k and near[0].distance > far and ef < MOST_EF:
         near = _walk(cursor, leaf, vectors, k, where, params, region, MOST_EF, most)
     return near
 

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, select, text, update
 
 from linework_core import encoders, nearest, vector_index
 from linework_core.db import get_engine, transaction
-from linework_core.nearest import NOWHERE_FAR, Near
+from linework_core.nearest import MOST_EF, NOWHERE_FAR, Near
 from linework_core.tables import Encoder, VectorIndex
 from linework_core.vector_index import Effort, Graph, Measured
 
@@ -30,9 +30,9 @@ Vectors = NDArray[np.float32]
 QUERIES = 200
 SHARES = (1.0, 0.5, 0.25)
 WANTED = {10: 0.994, 100: 0.985}  # recall, to be reached less one standard error, for a sample may be lucky
-LADDER = (40, 50, 65, 80, 100, 125, 160, 200, 250, 300, 350, 400, 500, 600, 800, 1000)
-OUT_OF_REACH = 2 * LADDER[-1]
-NEARLY_ALL = 0.98
+LADDER = (40, 50, 65, 80, 100, 125, 160, 200, 250, 300, 350, 400, 500, 600, 800, MOST_EF)
+OUT_OF_REACH = 2 * MOST_EF
+NEARLY_ALL = 0.98  # queries, whose nearest is no farther than is to be expected
 STRANGE = 0.5  # a query's distance from a stored vector, in no direction that others lie in
 
 

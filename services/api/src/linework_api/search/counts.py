@@ -21,7 +21,7 @@ from linework_core import encoders
 from linework_core.scope import Scope
 from linework_core.tables import Encoder
 
-REMEMBERED = 256  # sets of filters, each of some thousand days: 50 MB at the very most
+REMEMBERED = 64  # sets of filters, each of at most some ten thousand weeks: 50 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class ByDay:
     earlier: list[int]
     undated: int
 
-    def within(self, scope: Scope) -> int:
+    def asked_by(self, scope: Scope) -> int:
         """How many have a date that the scope asks for; all where it asks for none."""
         if scope.before is None and scope.after is None:
             return self.earlier[-1] + self.undated
@@ -82,7 +82,7 @@ class Tally:
         if days is None:
             return f"(SELECT {what} FROM {table} WHERE {scope.sql(table)})"
         left_out = replace(scope, within=scope.without, without=frozenset())
-        params[f"of_{table}"] = days.within(scope)
+        params[f"of_{table}"] = days.asked_by(scope)
         return f"(%(of_{table})s::bigint - (SELECT {what} FROM {table} WHERE {left_out.sql(table)}))"
 
     def _by_day(self, session: Session, table: str, scope: Scope, what: str) -> ByDay | None:
