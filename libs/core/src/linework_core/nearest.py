@@ -39,6 +39,11 @@ class Near(NamedTuple):
     patent_id: str
     distance: float
 
+    @property
+    def score(self) -> float:
+        """Its cosine similarity, -1 to 1."""
+        return 1.0 - self.distance
+
 
 class _HalfvecDumper(Dumper):
     """The server tells from the statement that the parameter is a halfvec, so nobody looks up the type's number."""
@@ -92,7 +97,7 @@ def scan(
         " ORDER BY distance, drawing_id LIMIT %(k)s"
     )
     cursor.execute(statement, {**params, **_named(vectors), "k": k}, prepare=True)
-    return [Near(*row) for row in cursor]
+    return [Near._make(row) for row in cursor.fetchall()]
 
 
 def walk(
@@ -146,7 +151,7 @@ def _walk(
     )
     with cursor.connection.pipeline(), walking(cursor.connection, ef=ef, most=most):
         cursor.execute(statement, {**params, **_named(vectors), "k": k}, prepare=True)
-    return [Near(*row) for row in cursor]
+    return [Near._make(row) for row in cursor.fetchall()]
 
 
 @contextmanager

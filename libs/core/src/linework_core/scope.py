@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from sqlalchemy import TextClause, text
@@ -16,6 +17,11 @@ _NAME = re.compile(r":([a-z]+[0-9]*)")
 # that begins with '14-', so that an index can find it; the first two bounds hold both parts, for the same reason.
 _OF_CLASS = """({t}.locarno COLLATE "C" >= :class# AND {t}.locarno COLLATE "C" < :end#
     AND ({t}.locarno COLLATE "C" = :class# OR {t}.locarno COLLATE "C" >= :below#))"""
+
+
+@lru_cache(256)
+def _for_psycopg(table: str, *conditions: str) -> str:
+    return _NAME.sub(r"%(\1)s", " AND ".join(conditions).format(t=table))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +44,13 @@ class Scope:
 
     def sql(self, table: str) -> str:
         """The conditions as psycopg writes them, on a table of that name. Scopes of one shape give one text."""
-        return _NAME.sub(r"%(\1)s", " AND ".join([*self._dated(), *self._undated()]).format(t=table))
+        return _for_psycopg(table, *self._dated(), *self._undated())
 
     def sql_without_date(self, table: str) -> str | None:
         """The conditions for rows that only their missing date keeps out; None when no date is asked for."""
         if not self._dated():
             return None
-        lacking = " AND ".join([f"{{t}}.{self.date_basis} IS NULL", *self._undated()])
-        return _NAME.sub(r"%(\1)s", lacking.format(t=table))
+        return _for_psycopg(table, f"{{t}}.{self.date_basis} IS NULL", *self._undated())
 
     def params(self) -> dict[str, Any]:
         """The values of all names in the conditions."""

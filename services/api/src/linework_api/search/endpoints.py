@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
 from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.patents import service as patents
+from linework_api.queries import documented, from_query
 from linework_api.search import exports, records, repository, titles
 from linework_api.search.schemas import (
     ClusterOptions,
@@ -44,8 +45,10 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/search", responses=READ, response_model=SearchAnswer)
-def search_by_stored(query: Annotated[StoredQuery, Query()], resources: WithResources, caller: Searching) -> Response:
+@router.get("/search", responses=READ, response_model=SearchAnswer, openapi_extra=documented(StoredQuery))
+def search_by_stored(
+    query: Annotated[StoredQuery, Depends(from_query(StoredQuery))], resources: WithResources, caller: Searching
+) -> Response:
     """Which drawings look like this drawing or patent, or are what these words say?"""
     with transaction(resources.engine) as session:
         return _written(SearchService(session, resources, caller=caller.name, cursor=query.cursor).by_stored(query))

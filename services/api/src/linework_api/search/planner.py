@@ -16,6 +16,8 @@ as near to the class's centre as its own members do: from afar they all look ali
 """
 
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -110,15 +112,23 @@ def _effort(efforts: list[Effort], k: int, share: float) -> tuple[int, float, fl
     """The ef that it takes, its milliseconds, and what is far: between those measured, and stretched beyond them."""
     depths = sorted({effort.k for effort in efforts})
     at = [_at_share([effort for effort in efforts if effort.k == depth], share) for depth in depths]
-    ef, ms, far = (float(np.interp(k, depths, values)) for values in zip(*at, strict=True))
+    ef, ms, far = _between(k, depths, at)
     stretch = max(k / depths[-1], 1.0)
     return max(round(ef * stretch), 1), ms * stretch, far
 
 
-def _at_share(efforts: list[Effort], share: float) -> tuple[float, float, float]:
+def _at_share(efforts: list[Effort], share: float) -> tuple[float, ...]:
     """Effort grows with how many are met for one that passes, 1/share."""
     met = [1.0 / effort.share for effort in efforts]
     stretch = max(1.0 / share / met[-1], 1.0)
-    ef = float(np.interp(1.0 / share, met, [effort.ef for effort in efforts])) * stretch
-    ms = float(np.interp(1.0 / share, met, [effort.ms for effort in efforts])) * stretch
-    return ef, ms, float(np.interp(1.0 / share, met, [effort.far for effort in efforts]))
+    ef, ms, far = _between(1.0 / share, met, [(effort.ef, effort.ms, effort.far) for effort in efforts])
+    return ef * stretch, ms * stretch, far
+
+
+def _between(x: float, known: Sequence[float], values: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Linear interpolation; what lies outside is as the nearest. For three numbers numpy's calls cost far more."""
+    at = bisect_left(known, x)
+    if at == 0 or at == len(known):
+        return values[max(at - 1, 0)]
+    weight = (x - known[at - 1]) / (known[at] - known[at - 1])
+    return tuple(low + weight * (high - low) for low, high in zip(values[at - 1], values[at], strict=True))

@@ -22,20 +22,10 @@ KNOWN_FOR_S = 30.0  # until costs and statistics are read again
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A drawing of the ranking, and its cosine similarity (-1 to 1) with the nearest vector of the query."""
-
-    drawing_row: int
-    drawing_id: str
-    patent_id: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
 class Ranked:
     """The nearest first, ties by drawing id; `exact` when every drawing that passes was compared."""
 
-    found: list[Found]
+    found: list[Near]
     exact: bool
     plan: Plan
 
@@ -55,14 +45,10 @@ def rank(session: Session, encoder: Encoder, vectors: Vectors, scope: Scope, k: 
             cursor, leaf, vectors, k, where, params, region=region, ef=plan.ef, most=plan.most, far=plan.far
         )
         if len(near) == k:
-            return Ranked(_found(near), exact=False, plan=plan)
+            return Ranked(near, exact=False, plan=plan)
         plan = replace(plan, fell_short=True)
     near = nearest.scan(cursor, leaf, vectors, k, where, params)
-    return Ranked(_found(near), exact=True, plan=plan)
-
-
-def _found(near: list[Near]) -> list[Found]:
-    return [Found(one.drawing_row, one.drawing_id, one.patent_id, 1.0 - one.distance) for one in near]
+    return Ranked(near, exact=True, plan=plan)
 
 
 @dataclass(frozen=True, slots=True)
