@@ -28,7 +28,7 @@ from linework_core.tables import Encoder
 
 log = structlog.get_logger()
 
-M = 24
+M = 32  # no larger an index than 24: five entries of 512 dimensions fill a page either way
 EF_CONSTRUCTION = 200
 SCANNED_ROWS = 5_000  # fewer are compared about as fast as a graph is walked (docs/benchmarks/search.md)
 CLASS_ROWS = 15_000  # a class has its own graph from here on
