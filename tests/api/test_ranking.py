@@ -195,6 +195,26 @@ def test_a_walk_that_ends_far_from_its_query_is_done_again_with_more_effort(
         assert walked(seed, truth.distance - 1e-3) == (truth.drawing_row, 2)
 
 
+def test_a_picture_that_finds_nothing_like_it_is_noticed_beside_one_that_does(
+    indexed: int, session: Session, encoder: Encoder
+) -> None:
+    known = vector_costs.load(session.connection(), encoder)
+    assert known is not None
+    graph, cursor, scope = known.graphs[0], nearest.cursor(session.connection()), Scope(indexed)
+    stored, strange = query(0), query(1000)
+    [of_strange] = nearest.scan(cursor, "embeddings_1", strange, 1)
+
+    def asked(far: float) -> int:
+        where, params, before = scope.sql("embeddings_1"), scope.params(), scans(session)[graph.index]
+        both = np.concatenate([stored, strange])
+        [found] = nearest.walk(cursor, "embeddings_1", both, 1, where, params, region=graph.condition, ef=40, far=far)
+        assert found.distance == pytest.approx(0, abs=1e-3)
+        return scans(session)[graph.index] - before
+
+    assert asked(of_strange.distance + 1e-3) == 2
+    assert asked(of_strange.distance - 1e-3) == 4
+
+
 def test_what_is_far_lies_beyond_nearly_all_that_is_found_and_below_what_has_nothing_in_common(
     indexed: int, session: Session, encoder: Encoder
 ) -> None:

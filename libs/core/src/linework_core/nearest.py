@@ -117,13 +117,13 @@ def walk(
 
     It goes on until k rows have passed or each vector has met `most` rows, so it may return fewer than there are.
 
-    Among vectors in clusters a walk may end in the wrong one, and find nothing of what it should. Its hits tell: a
-    nearest one beyond `far`, a cosine distance, is farther than is to be expected: the greedy search has ended in a
-    local optimum. Then the walk is done again with the greatest effort there is.
+    Among vectors in clusters a walk may end in the wrong one, a local optimum of the greedy search, and find nothing
+    of what it should. Its hits tell: the nearest lies beyond `far`, a cosine distance, farther than is to be expected.
+    If so for any of the vectors, all is done again with the greatest effort there is.
     """
-    near = _walk(cursor, leaf, vectors, k, where, params, region, ef, most)
-    if len(near) == k and near[0].distance > far and ef < MOST_EF:
-        near = _walk(cursor, leaf, vectors, k, where, params, region, MOST_EF, most)
+    near, farthest = _walk(cursor, leaf, vectors, k, where, params, region, ef, most)
+    if len(near) == k and farthest > far and ef < MOST_EF:
+        near, _ = _walk(cursor, leaf, vectors, k, where, params, region, MOST_EF, most)
     return near
 
 
@@ -137,21 +137,24 @@ def _walk(
     region: str,
     ef: int,
     most: int,
-) -> list[Near]:
+) -> tuple[list[Near], float]:
+    """The rows, and how near that of the vectors came which came least near: the others' hits hide that it is lost."""
     d = vectors.shape[1]
     inside = f"{region} AND {where}" if region else where
     each = (
-        f"(SELECT {_FOUND}, {_distance(len(vectors))} AS distance FROM {leaf} WHERE {inside}"
-        f" ORDER BY vector::halfvec({d}) <=> %(q{i})s LIMIT %(k)s)"
+        f"(SELECT {_FOUND}, {_distance(len(vectors))} AS distance, vector <=> %(q{i})s AS own, {i} AS walk FROM {leaf}"
+        f" WHERE {inside} ORDER BY vector::halfvec({d}) <=> %(q{i})s LIMIT %(k)s)"
         for i in range(len(vectors))
     )
     statement = (
-        f"WITH near AS MATERIALIZED ({' UNION '.join(each)})"
-        f" SELECT {_FOUND}, distance FROM near ORDER BY distance, drawing_id LIMIT %(k)s"
+        f"WITH near AS MATERIALIZED ({' UNION ALL '.join(each)})"
+        f" SELECT {_FOUND}, distance, (SELECT max(own) FROM (SELECT min(own) AS own FROM near GROUP BY walk) AS walks)"
+        f" FROM near GROUP BY {_FOUND}, distance ORDER BY distance, drawing_id LIMIT %(k)s"
     )
     with cursor.connection.pipeline(), walking(cursor.connection, ef=ef, most=most):
         cursor.execute(statement, {**params, **_named(vectors), "k": k}, prepare=True)
-    return [Near._make(row) for row in cursor.fetchall()]
+    rows = cursor.fetchall()
+    return [Near._make(row[:-1]) for row in rows], rows[0][-1] if rows else 0.0
 
 
 @contextmanager
