@@ -5,9 +5,9 @@
 A corpus of the search benchmark's recipe is loaded into a tuned Postgres, with patents and drawings. Requests are
 `GET /search?drawing=…&before=…&limit=10`, with an API key whose requests and searches Redis counts, records written.
 The SQL of each is caught while the service answers it in this process; then the same statements, with the same
-parameters, are sent over bare psycopg connections, prepared, each sequence in a transaction of its own. Reported: p50
-and p95 of one client over HTTP and over SQL, in turns, and of what the gateway adds to each request; and requests per
-second of `--clients` processes over HTTP and over SQL, all in one run.
+parameters, are sent over bare psycopg connections, prepared, one by one or in a pipeline as the service does. Reported:
+p50 and p95 of one client over HTTP and over SQL, in turns, and of what the gateway adds to each request; and requests
+per second of `--clients` processes over HTTP and over SQL, all in one run.
 """
 
 import argparse
@@ -20,9 +20,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from http.client import HTTPConnection
-from itertools import cycle, islice
+from itertools import cycle, groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -44,7 +45,7 @@ from linework_core.settings import Settings
 from linework_core.tables import Encoder
 from linework_local.redis import embedded_redis
 
-Statement = tuple[Any, Any]
+Statement = tuple[Any, Any, bool]  # what is asked, its parameters, whether in a pipeline
 Served = tuple[str, str]  # the gateway's address and a key
 DIMENSION = 512
 
@@ -92,19 +93,19 @@ def catch_sql(url: str, asked: list[dict[str, str]]) -> list[list[Statement]]:
     execute = psycopg.Cursor.execute
 
     def noted(self: Any, query: Any, params: Any = None, **options: Any) -> Any:
-        sent.append((query, params))
+        sent.append((query, params, bool(self.connection.pgconn.pipeline_status)))
         return execute(self, query, params, **options)
 
     engine = db.make_engine(url)
     resources = SearchResources(Settings(), engine, None, None, None)  # type: ignore[arg-type]
     caught = []
     for params in asked:
-        with db.session_factory(engine).begin() as session:
+        with db.one_by_one(engine) as session:
             SearchService(session, resources, caller="warm").by_stored(StoredQuery(**params))  # type: ignore[arg-type]
         psycopg.Cursor.execute = noted  # type: ignore[method-assign]
         try:
             sent.clear()
-            with db.session_factory(engine).begin() as session:
+            with db.one_by_one(engine) as session:
                 SearchService(session, resources, caller="sql").by_stored(StoredQuery(**params))  # type: ignore[arg-type]
         finally:
             psycopg.Cursor.execute = execute  # type: ignore[method-assign]
@@ -114,19 +115,24 @@ def catch_sql(url: str, asked: list[dict[str, str]]) -> list[list[Statement]]:
 
 def sql_client(url: str, caught: list[list[Statement]]) -> Callable[[list[Statement]], None]:
     connection = postgres.connect(url)
-    connection.autocommit = False
     db_settings(connection)
 
     def send(statements: list[Statement]) -> None:
-        for query, params in statements:
-            if isinstance(params, dict) and "took_ms" in params:
-                params = params | {"id": uuid.uuid4()}  # a record has an id of its own
-            cursor = connection.execute(query, params, prepare=True)
-            if cursor.description:
-                cursor.fetchall()
-        connection.commit()
+        for pipelined, together in groupby(statements, key=itemgetter(2)):
+            with connection.pipeline() if pipelined else nullcontext():
+                cursors = [
+                    connection.execute(query, with_own_id(params), prepare=True) for query, params, _ in together
+                ]
+            for cursor in cursors:
+                if cursor.description:
+                    cursor.fetchall()
 
     return send
+
+
+def with_own_id(params: Any) -> Any:
+    """A record has an id of its own."""
+    return params | {"id": uuid.uuid4()} if isinstance(params, dict) and "took_ms" in params else params
 
 
 def db_settings(connection: psycopg.Connection) -> None:
@@ -134,7 +140,6 @@ def db_settings(connection: psycopg.Connection) -> None:
     connection.adapters.register_dumper(HalfVector, nearest._HalfvecDumper)
     for name, value in nearest.SESSION.items():
         connection.execute(f"SET {name} = {value}")
-    connection.commit()
 
 
 def make_key(url: str) -> str:

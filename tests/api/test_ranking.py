@@ -18,7 +18,7 @@ from linework_api.search import ranking
 from linework_api.search.ranking import Ranked
 from linework_core import nearest, vector_costs, vector_index
 from linework_core.corpus import close_patent, current_snapshot, next_snapshot, open_patent
-from linework_core.db import session_factory
+from linework_core.db import one_by_one, session_factory, transaction
 from linework_core.scope import Scope
 from linework_core.tables import Embedding, Encoder, VectorIndex
 from linework_core.vector_index import Measured
@@ -348,3 +348,16 @@ def test_answers_stay_right_while_others_insert_and_withdraw(
         assert set(ids(ranked)) <= {drawing_id for _, drawing_id in truth}
         if ranked.exact:
             assert ids(ranked) == [drawing_id for _, drawing_id in truth[:15]]
+
+
+@pytest.mark.parametrize("opened", [transaction, one_by_one])
+def test_what_a_walk_sets_holds_for_it_alone(engine: Engine, opened: Any) -> None:
+    asked = "SELECT current_setting('enable_sort'), current_setting('hnsw.ef_search')"
+    with opened(engine) as session:
+        cursor = nearest.cursor(session.connection())
+        cursor.execute("LOAD 'vector'")
+        usual = cursor.execute(asked).fetchone()
+        with nearest.walking(cursor.connection, ef=123):
+            cursor.execute(asked)
+        assert cursor.fetchone() == ("off", "123")
+        assert cursor.execute(asked).fetchone() == usual == ("on", "40")

@@ -7,10 +7,11 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from linework_core.corpus import close_patent, next_snapshot, open_patent
-from linework_core.tables import Encoder
+from linework_core.tables import Encoder, Search, Unrecorded
 from tests.api.conftest import Design, load, unit, wipe
 
 QUERY = Design("USD0000001", [unit(0)], granted=dt.date(2020, 1, 7))
@@ -115,6 +116,21 @@ def test_a_search_is_kept_as_it_was_answered(client: TestClient, session: Sessio
     assert kept["answer"] == answer
     assert kept["request"]["drawing"] == "USD0000001-S_1"
     assert kept["request"]["before"] == "2018-01-01"
+
+
+@pytest.mark.parametrize("record", ["true", "false"])
+def test_an_answer_that_fails_leaves_nothing(
+    client: TestClient, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch, record: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("the disk is gone")
+
+    load(session, encoder, [QUERY, Design("USD0000002", [unit(2)])])
+    monkeypatch.setattr("linework_api.search.service.assemble", fail)
+    failed = client.get("/search", params={"drawing": "USD0000001-S_1", "record": record})
+    assert failed.status_code >= 500
+    assert not session.scalar(select(func.count()).select_from(Search))
+    assert not session.scalar(select(func.count()).select_from(Unrecorded))
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,17 @@ def transaction(engine: Engine | None = None) -> Iterator[Session]:
         yield session
 
 
+@contextmanager
+def one_by_one(engine: Engine) -> Iterator[Session]:
+    """A session whose statements are transactions of their own: for what reads, and at most writes once, at its end.
+
+    A transaction around it would be begun and committed for nothing, each at the cost of a statement.
+    """
+    with Session(engine, expire_on_commit=False) as session:
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        yield session
+
+
 def after_commit(session: Session, action: Callable[[], Any]) -> None:
     """Do `action` once the session's transaction has been committed; never if it is rolled back."""
 

@@ -151,7 +151,7 @@ def _walk(
         f" SELECT {_FOUND}, distance, (SELECT max(own) FROM (SELECT min(own) AS own FROM near GROUP BY walk) AS walks)"
         f" FROM near GROUP BY {_FOUND}, distance ORDER BY distance, drawing_id LIMIT %(k)s"
     )
-    with cursor.connection.pipeline(), walking(cursor.connection, ef=ef, most=most):
+    with walking(cursor.connection, ef=ef, most=most):
         cursor.execute(statement, {**params, **_named(vectors), "k": k}, prepare=True)
     rows = cursor.fetchall()
     return [Near._make(row[:-1]) for row in rows], rows[0][-1] if rows else 0.0
@@ -161,11 +161,11 @@ def _walk(
 def walking(connection: psycopg.Connection[Any], *, ef: int, most: int = 20_000) -> Iterator[None]:
     """Statements within ask a graph where there is one: sorting all rows would be the way without it.
 
-    In a pipeline the settings travel with the statement; they end with it.
+    The settings travel with them, in a pipeline, and end with it: what is in one is a transaction, if none is open.
     """
     settings = {"enable_sort": "off", "hnsw.ef_search": str(ef), "hnsw.max_scan_tuples": str(max(most, ef))}
     configure = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in settings)
-    with connection.cursor() as settle:
+    with connection.pipeline(), connection.cursor() as settle:
         settle.execute(configure, list(settings.values()), prepare=True)
         yield
         settle.execute(configure, [None] * len(settings), prepare=True)

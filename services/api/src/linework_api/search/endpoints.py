@@ -24,7 +24,7 @@ from linework_api.search.schemas import (
 from linework_api.search.service import SearchService, decode
 from linework_api.spending import within_quota
 from linework_api.state import WithResources, WithSession
-from linework_core.db import transaction
+from linework_core.db import one_by_one
 from linework_core.errors import TooLarge, UnreadableImage
 from linework_core.http import problems
 from linework_core.jobs import service as jobs
@@ -50,7 +50,7 @@ def search_by_stored(
     query: Annotated[StoredQuery, Depends(from_query(StoredQuery))], resources: WithResources, caller: Searching
 ) -> Response:
     """Which drawings look like this drawing or patent, or are what these words say?"""
-    with transaction(resources.engine) as session:
+    with one_by_one(resources.engine) as session:
         return _written(SearchService(session, resources, caller=caller.name, cursor=query.cursor).by_stored(query))
 
 
@@ -64,7 +64,7 @@ def search_by_image(
     """Which drawings look like these pictures? PNG, JPEG, TIFF, GIF, WebP or BMP."""
     limit = resources.settings.max_query_bytes
     decoded = decode(resources, [read_whole(picture, limit) for picture in form.image], form)
-    with transaction(resources.engine) as session:
+    with one_by_one(resources.engine) as session:
         service = SearchService(session, resources, caller=caller.name, cursor=options.cursor)
         return _written(service.by_images(decoded, form, options))
 

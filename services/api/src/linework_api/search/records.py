@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 from sqlalchemy.orm import Session
@@ -19,10 +19,17 @@ from linework_core.tables import Encoder, Search
 
 
 def keep(
-    session: Session, owner: str, request: dict[str, Any], target: Target, scope: Scope, answer: Answer, took_ms: float
-) -> UUID:
-    """Write a search down and return its id."""
-    search_id = uuid4()
+    session: Session,
+    search_id: UUID,
+    owner: str,
+    request: dict[str, Any],
+    target: Target,
+    scope: Scope,
+    answer: Answer,
+    *,
+    took_ms: float,
+) -> None:
+    """Write a search down."""
     values = {
         "id": search_id,
         "owner": owner,
@@ -38,7 +45,6 @@ def keep(
         "took_ms": took_ms,
     }
     nearest.cursor(session.connection()).execute(_INSERT, values, prepare=True)
-    return search_id
 
 
 _COLUMNS = (

@@ -4,7 +4,7 @@ import datetime as dt
 import time
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 from pgvector import HalfVector
@@ -103,7 +103,9 @@ class SearchService:
 
     def keep(self, question: Question) -> UUID:
         """Rank, and write the record only: the answer is put together when somebody reads it."""
-        return self._keep(question, self._rank(question))
+        search_id = uuid4()
+        self._keep(search_id, question, self._rank(question))
+        return search_id
 
     # ---- what is looked for
 
@@ -151,14 +153,17 @@ class SearchService:
     # ---- the answer
 
     def _answer(self, question: Question) -> SearchAnswer:
-        answer = self._rank(question)
-        search_id = None
-        if question.options.record:
-            search_id = self._keep(question, answer)
+        """The record, or the note that there was a search, is written last: an answer that fails leaves none."""
+        answer, options = self._rank(question), question.options
+        search_id = uuid4() if options.record else None
+        told = assemble(
+            self.session, answer, question.target, question.scope, search_id=search_id, explain=options.explain
+        )
+        if search_id is not None:
+            self._keep(search_id, question, answer)
         else:
             repository.count_unrecorded(self.session, self.caller)
-        explain = question.options.explain
-        return assemble(self.session, answer, question.target, question.scope, search_id=search_id, explain=explain)
+        return told
 
     def _rank(self, question: Question) -> Answer:
         scope, options = question.scope, question.options
@@ -166,10 +171,12 @@ class SearchService:
         finder = Finder(self.session, self.encoder, question.target, scope, eligible=counts.eligible)
         return self._understood(finder.find(options), counts, scope, options)
 
-    def _keep(self, question: Question, answer: Answer) -> UUID:
+    def _keep(self, search_id: UUID, question: Question, answer: Answer) -> None:
         request = question.options.model_dump(mode="json", exclude_unset=True) | question.described
         took = (time.perf_counter() - self.began) * 1000
-        return records.keep(self.session, self.caller, request, question.target, question.scope, answer, took)
+        records.keep(
+            self.session, search_id, self.caller, request, question.target, question.scope, answer, took_ms=took
+        )
 
     def _understood(self, found: Finding, counts: Counts, scope: Scope, options: SearchOptions) -> Answer:
         facets = repository.facets(self.session, self.encoder, scope, options.facets) if options.facets else None
