@@ -1,6 +1,6 @@
 """The grid that is measured: shares before the cut, alone and with a filter by class."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,14 +27,17 @@ class Cell:
     scores: NDArray[np.float32]  # (queries, rows); what does not pass is -2
     passing: int
 
-    def recall(self, query: int, rows: NDArray[np.int64], k: int) -> float:
-        """The share of the k nearest that was found; what is as near as the last of them counts as well."""
+    def least(self, k: int) -> NDArray[np.float32]:
+        """How near the last of the k nearest is to each query."""
+        place = len(self.scores[0]) - min(k, self.passing)
+        return np.array([np.partition(scores, place)[place] for scores in self.scores])
+
+    def recall(self, found: Sequence[Sequence[int]], k: int, least: NDArray[np.float32]) -> float:
+        """The mean share of the k nearest that was found; what is as near as the last of them counts as well."""
         wanted = min(k, self.passing)
-        if wanted == 0:
-            return 1.0
-        scores = self.scores[query]
-        last = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
-        return float(min((scores[rows] >= last - 1e-5).sum(), wanted) / wanted)
+        rows = [np.asarray(one, int) for one in found]
+        near = [(scores[one] >= last - 1e-5).sum() for scores, one, last in zip(self.scores, rows, least, strict=True)]
+        return float(np.minimum(near, wanted).mean() / wanted)
 
 
 def cells(corpus: Corpus, number: int, only: str | None = None) -> Iterator[Cell]:

@@ -95,7 +95,9 @@ def one_client(url: str, encoder: Encoder, shard: qe.EdgeShard | None, cell: Cel
         rounds = [{who: _round(*contender) for who, contender in contenders.items()} for _ in range(ROUNDS)]
     engine.dispose()
     times = {who: np.min([one[who][0] for one in rounds], axis=0) for who in contenders}
-    timed = {who: _summary(times[who], _recall(cell, k, rounds[0][who][1])) for who in contenders if who != "floor"}
+    least = cell.least(k)
+    recalls = {who: cell.recall(found, k, least) for who, (_, found) in rounds[0].items() if who != "floor"}
+    timed = {who: _summary(times[who], recall) for who, recall in recalls.items()}
     way = max(set(ways), key=ways.count)
     floor = float(np.median(times["floor"]))
     result = Result(cell.label, cell.share, cell.passing, k, way, floor, timed["ours"])
@@ -110,10 +112,6 @@ def _round(search: Callable[[Any], Any], queries: Any) -> tuple[list[float], lis
         search(query)
     answers = [_timed(partial(search, query)) for query in queries]
     return [took for _, took in answers], [found for found, _ in answers]
-
-
-def _recall(cell: Cell, k: int, answers: list[Any]) -> float:
-    return float(np.mean([cell.recall(number, np.asarray(rows, int), k) for number, rows in enumerate(answers)]))
 
 
 def _timed(search: Callable[[], Any]) -> tuple[Any, float]:
