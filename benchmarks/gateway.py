@@ -113,7 +113,7 @@ def catch_sql(url: str, asked: list[dict[str, str]]) -> list[list[Statement]]:
     return caught
 
 
-def sql_client(url: str, caught: list[list[Statement]]) -> Callable[[list[Statement]], None]:
+def sql_client(url: str) -> Callable[[list[Statement]], None]:
     connection = postgres.connect(url)
     db_settings(connection)
 
@@ -209,7 +209,7 @@ def _http_worker(served: Served, asked: list[dict[str, str]], requests: int, sta
 
 
 def _sql_worker(url: str, caught: list[list[Statement]], requests: int, start: float) -> float:
-    return _work(sql_client(url, caught), caught, requests, start)
+    return _work(sql_client(url), caught, requests, start)
 
 
 def _work(send: Callable[[Any], Any], items: list[Any], requests: int, start: float) -> float:
@@ -247,7 +247,7 @@ def main() -> None:
         asked = [{"drawing": drawing, "before": cut, "limit": "10"} for drawing, cut in pairs]
         caught = catch_sql(url, asked)
         served = stack.enter_context(gateway(url, redis, folder, options.workers))
-        ways = sql_client(url, caught), http_client(served)
+        ways = sql_client(url), http_client(served)
         times = timed(ways, list(zip(caught, asked, strict=True)), options.requests)
         raw = throughput(_sql_worker, url, caught, options.clients, 4 * options.requests)
         reached = throughput(_http_worker, served, asked, options.clients, 4 * options.requests)

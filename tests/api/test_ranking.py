@@ -177,8 +177,7 @@ def test_a_walk_finds_nearly_all_and_uses_the_graph_of_the_region(
 def test_a_walk_that_ends_far_from_its_query_is_done_again_with_more_effort(
     indexed: int, session: Session, encoder: Encoder
 ) -> None:
-    known = vector_costs.load(session.connection(), encoder)
-    assert known is not None
+    known = measured(session, encoder)
     graph, cursor, scope = known.graphs[0], nearest.cursor(session.connection()), Scope(indexed)
 
     def walked(seed: int, far: float) -> tuple[int, int]:
@@ -198,8 +197,7 @@ def test_a_walk_that_ends_far_from_its_query_is_done_again_with_more_effort(
 def test_a_picture_that_finds_nothing_like_it_is_noticed_beside_one_that_does(
     indexed: int, session: Session, encoder: Encoder
 ) -> None:
-    known = vector_costs.load(session.connection(), encoder)
-    assert known is not None
+    known = measured(session, encoder)
     graph, cursor, scope = known.graphs[0], nearest.cursor(session.connection()), Scope(indexed)
     stored, strange = query(0), query(1000)
     [of_strange] = nearest.scan(cursor, "embeddings_1", strange, 1)
@@ -218,8 +216,7 @@ def test_a_picture_that_finds_nothing_like_it_is_noticed_beside_one_that_does(
 def test_what_is_far_lies_beyond_nearly_all_that_is_found_and_below_what_has_nothing_in_common(
     indexed: int, session: Session, encoder: Encoder
 ) -> None:
-    known = vector_costs.load(session.connection(), encoder)
-    assert known is not None
+    known = measured(session, encoder)
     cursor, far = nearest.cursor(session.connection()), known.graphs[0].efforts[0].far
     found = [nearest.scan(cursor, "embeddings_1", query(seed), 400) for seed in range(1000, 1040)]
     assert sum(near[0].distance <= far for near in found) >= 38
@@ -229,8 +226,7 @@ def test_what_is_far_lies_beyond_nearly_all_that_is_found_and_below_what_has_not
 def test_the_graph_of_a_class_is_walked_and_no_other_that_holds_the_rows_too(
     indexed: int, session: Session, encoder: Encoder
 ) -> None:
-    known = vector_costs.load(session.connection(), encoder)
-    assert known is not None
+    known = measured(session, encoder)
     graph = next(graph for graph in known.graphs if graph.locarno == "02-14")
     scope = Scope(indexed, before=day(10), locarno=("02-14",))  # all graphs by date hold what may be found, too
     before, cursor = scans(session), nearest.cursor(session.connection())
@@ -253,6 +249,12 @@ def test_what_is_left_of_a_graph_whose_building_was_interrupted_is_cleared_away(
     assert graphs_of(session) > {"embeddings_1_hnsw", "embeddings_1_hnsw_before_19990101"}
     built = {graph.index for graph in vector_index.build(engine, encoder)}
     assert graphs_of(session) == built
+
+
+def measured(session: Session, encoder: Encoder) -> Measured:
+    known = vector_costs.load(session.connection(), encoder)
+    assert known is not None
+    return known
 
 
 def graphs_of(session: Session) -> set[str]:
@@ -295,13 +297,6 @@ def test_costs_are_measured_as_searches_run_though_the_pool_was_open_before(
     session.commit()
     vector_costs.refresh(engine, encoder)
     assert seen == nearest.SESSION
-
-
-def test_nothing_of_a_walk_stays_behind_in_the_transaction(indexed: int, session: Session, encoder: Encoder) -> None:
-    names = ("enable_sort", "hnsw.ef_search", "hnsw.max_scan_tuples")
-    ranking.rank(session, encoder, query(1), Scope(indexed), 10, mode="approximate")
-    settled = [session.scalar(text("SELECT current_setting(:name)"), {"name": name}) for name in names]
-    assert settled == ["on", "40", "20000"]
 
 
 def test_answers_stay_right_while_others_insert_and_withdraw(
@@ -352,12 +347,13 @@ def test_answers_stay_right_while_others_insert_and_withdraw(
 
 @pytest.mark.parametrize("opened", [transaction, one_by_one])
 def test_what_a_walk_sets_holds_for_it_alone(engine: Engine, opened: Any) -> None:
-    asked = "SELECT current_setting('enable_sort'), current_setting('hnsw.ef_search')"
+    names = ("enable_sort", "hnsw.ef_search", "hnsw.max_scan_tuples")
+    asked = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
     with opened(engine) as session:
         cursor = nearest.cursor(session.connection())
         cursor.execute("LOAD 'vector'")
         usual = cursor.execute(asked).fetchone()
-        with nearest.walking(cursor.connection, ef=123):
+        with nearest.walking(cursor.connection, ef=123, most=456):
             cursor.execute(asked)
-        assert cursor.fetchone() == ("off", "123")
-        assert cursor.execute(asked).fetchone() == usual == ("on", "40")
+        assert cursor.fetchone() == ("off", "123", "456")
+        assert cursor.execute(asked).fetchone() == usual == ("on", "40", "20000")
