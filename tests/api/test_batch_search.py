@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from linework_api import worker
@@ -30,7 +30,7 @@ from linework_core.tables import BatchQuery, Encoder, Job, Search
 from linework_embedder.app import create_app as create_embedder
 from linework_vision import load as load_encoder
 from tests.api.batching import DESIGNS, ask, pages, work
-from tests.api.conftest import Design, count, draw, load, look, problem_of, store_pictures, unit
+from tests.api.conftest import Design, change, count, draw, load, look, problem_of, store_pictures, unit
 from tests.api.serving import serving
 from tests.waiting import until
 from tests.workers import workers
@@ -313,6 +313,30 @@ def assert_each_is_answered_once(client: TestClient, session: Session, job_id: s
     answered = pages(client, job_id)
     assert [one["query"] for one in answered] == [design.id for design in DESIGNS]
     assert count(session, Search) == len(DESIGNS) == len({one["answer"]["search_id"] for one in answered})
+
+
+def test_a_batch_goes_on_in_the_process_whose_first_group_was_rolled_back(
+    client: TestClient, session: Session, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a process keeps of an encoder from one transaction must not be lost with that transaction."""
+    load(session, encoder, DESIGNS)
+    first, second = (ask(client, {"patents": [design.id for design in DESIGNS]})["id"] for _ in range(2))
+    open_transactions = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND state = 'idle in transaction'"
+    )
+
+    def cut_the_connection(number: int) -> None:
+        if number == 1:
+            session.execute(open_transactions)
+
+    with at_each_search(monkeypatch, cut_the_connection, TOGETHER=4, AT_ONCE=1):
+        work(first)
+    assert look(session, UUID(first)).state == "queued"
+    change(session, UUID(first), not_before=func.now())
+    for job_id in (second, first):
+        work(job_id)
+        assert look(session, UUID(job_id)).state == "succeeded", look(session, UUID(job_id)).error
 
 
 def test_a_batch_whose_worker_is_killed_loses_nothing_and_writes_nothing_twice(

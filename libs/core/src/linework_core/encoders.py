@@ -1,6 +1,6 @@
 """Encoders and their indexes: registration, the states of an index, coverage (design, rule 6)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlalchemy import exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -17,6 +17,23 @@ class Coverage:
 
     drawings: int
     indexed: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFacts:
+    """What a search needs of an encoder. A process may keep it: unlike a row, it belongs to no session."""
+
+    number: int
+    encoder_id: str
+    name: str
+    dimension: int
+    has_text: bool
+
+
+def facts(session: Session, number: int) -> EncoderFacts:
+    """Raises NoResultFound where no encoder has this number."""
+    columns = (getattr(Encoder, field.name) for field in fields(EncoderFacts))
+    return EncoderFacts(*session.execute(select(*columns).where(Encoder.number == number)).one())
 
 
 def register(session: Session, manifest: EncoderManifest) -> Encoder:
@@ -58,7 +75,7 @@ def _make_partition(session: Session, encoder: Encoder) -> None:
         session.execute(text(statement))
 
 
-def partition(encoder: Encoder) -> str:
+def partition(encoder: Encoder | EncoderFacts) -> str:
     """Name of the table that holds the encoder's vectors."""
     return f"embeddings_{int(encoder.number)}"
 

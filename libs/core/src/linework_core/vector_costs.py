@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, select, text, update
 
 from linework_core import encoders, nearest, vector_index
 from linework_core.db import get_engine, transaction
+from linework_core.encoders import EncoderFacts
 from linework_core.nearest import MOST_EF, NOWHERE_FAR, Near
 from linework_core.tables import Encoder, VectorIndex
 from linework_core.vector_index import Effort, Graph, Measured
@@ -52,7 +53,7 @@ def refresh(engine: Engine, encoder: Encoder) -> None:
     log.info("index_measured", encoder=encoder.encoder_id, rows=measured.rows, graphs=len(graphs))
 
 
-def load(connection: Connection, encoder: Encoder) -> Measured | None:
+def load(connection: Connection, encoder: Encoder | EncoderFacts) -> Measured | None:
     """What was measured last; None while nothing was."""
     stored = connection.scalar(select(VectorIndex.measured).where(VectorIndex.encoder == encoder.number))
     return Measured.model_validate(stored) if stored else None

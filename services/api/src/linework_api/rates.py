@@ -19,8 +19,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from linework_api.keys.schemas import CallerKey
 from linework_core.errors import QuotaExceeded, TooManyRequests
-from linework_core.tables import ApiKey
 
 log = structlog.get_logger()
 LIMITED = Counter("linework_limited_requests_total", "Requests refused with 429.", ["limit"])
@@ -50,7 +50,7 @@ class Rates:
         self._per_minute = per_minute
         self._away_until = 0.0
 
-    async def take(self, key: ApiKey) -> None:
+    async def take(self, key: CallerKey) -> None:
         """Count a request. Raises TooManyRequests."""
         allowed = key.rate_per_minute if key.rate_per_minute is not None else self._per_minute
         if not allowed:

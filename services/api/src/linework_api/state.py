@@ -15,8 +15,8 @@ from linework_api.rates import Rates
 from linework_api.search.counts import Tally
 from linework_core.bounded import Decoder
 from linework_core.db import transaction
+from linework_core.encoders import EncoderFacts
 from linework_core.settings import Settings
-from linework_core.tables import Encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class SearchResources:
     store: ObjectStore
     decoder: Decoder
     embedder: EmbedderClient
-    encoders: dict[int, Encoder] = field(default_factory=dict, kw_only=True)  # rows that never change, by number
+    encoders: dict[int, EncoderFacts] = field(default_factory=dict, kw_only=True)  # by number; they never change
     tally: Tally = field(default_factory=Tally, kw_only=True)
 
 

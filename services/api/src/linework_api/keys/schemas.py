@@ -1,6 +1,7 @@
 """Keys as admins write and read them."""
 
 import datetime as dt
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
@@ -87,7 +88,25 @@ class KeyPage(BaseModel):
     next: str | None
 
 
-def state_of(key: ApiKey) -> Literal["usable", "expired", "revoked"]:
+@dataclass(frozen=True, slots=True)
+class CallerKey:
+    """What a gateway keeps of a key. Unlike a row, it belongs to no session."""
+
+    id: UUID
+    name: str
+    scopes: list[str]
+    rate_per_minute: int | None
+    searches_per_day: int | None
+    llm_usd_per_month: Decimal | None
+    expires_at: dt.datetime | None
+    revoked_at: dt.datetime | None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "CallerKey":
+        return cls(**{field.name: getattr(key, field.name) for field in fields(cls)})
+
+
+def state_of(key: ApiKey | CallerKey) -> Literal["usable", "expired", "revoked"]:
     """Whether it is accepted now."""
     if key.revoked_at is not None:
         return "revoked"

@@ -20,8 +20,8 @@ from linework_api.search.schemas import (
 )
 from linework_api.search.scoring import Scored
 from linework_api.search.target import Target
+from linework_core.encoders import EncoderFacts
 from linework_core.scope import Scope
-from linework_core.tables import Encoder
 
 DECIMALS = 6  # of the scores that are shown; the record keeps all
 
@@ -30,7 +30,7 @@ DECIMALS = 6  # of the scores that are shown; the record keeps all
 class Answer:
     """What was found. `head` holds the answer's own members: counts, facets, dates, `exact`, `next`."""
 
-    encoder: Encoder
+    encoder: EncoderFacts
     hits: list[Scored]
     group_by: str
     plan: dict[str, Any]

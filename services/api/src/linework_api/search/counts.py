@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 
 from linework_api.search import repository
 from linework_core import encoders
+from linework_core.encoders import EncoderFacts
 from linework_core.scope import Scope
-from linework_core.tables import Encoder
 
 REMEMBERED = 64  # sets of filters, each of at most some ten thousand weeks: 50 MB
 
@@ -57,7 +57,7 @@ class Tally:
         self._known: LRUCache[Any, ByDay | None] = LRUCache(remembered)
         self._lock = Lock()
 
-    def count(self, session: Session, encoder: Encoder, scope: Scope, *, patents: bool = False) -> Counts:
+    def count(self, session: Session, encoder: EncoderFacts, scope: Scope, *, patents: bool = False) -> Counts:
         """How many pass with and without a vector, and how many lack the date asked for.
 
         With `patents`, `eligible` counts the patents that have a drawing which passes. All drawings of a patent have

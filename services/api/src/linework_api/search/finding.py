@@ -17,9 +17,9 @@ from linework_api.search import ranking, scoring
 from linework_api.search.schemas import SearchOptions
 from linework_api.search.scoring import Position, Scored
 from linework_api.search.target import Target
+from linework_core.encoders import EncoderFacts
 from linework_core.errors import Unprocessable
 from linework_core.scope import Scope
-from linework_core.tables import Encoder
 
 SCAN_AT_MOST = 50_000  # eligible drawings that are scored on words and pictures without asking an index first
 CANDIDATES = 4  # times the limit, from each side of a search by words and pictures
@@ -39,7 +39,7 @@ class Finding:
 class Finder:
     """Ranks one target in one scope."""
 
-    def __init__(self, session: Session, encoder: Encoder, target: Target, scope: Scope, *, eligible: int) -> None:
+    def __init__(self, session: Session, encoder: EncoderFacts, target: Target, scope: Scope, *, eligible: int) -> None:
         self.session = session
         self.encoder = encoder
         self.target = target

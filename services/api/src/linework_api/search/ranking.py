@@ -13,9 +13,9 @@ from linework_api.search.schemas import Mode
 from linework_api.search.statistics import Statistics
 from linework_api.search.target import Vectors
 from linework_core import encoders, nearest, vector_costs
+from linework_core.encoders import EncoderFacts
 from linework_core.nearest import Near
 from linework_core.scope import Scope
-from linework_core.tables import Encoder
 from linework_core.vector_index import Measured
 
 KNOWN_FOR_S = 30.0  # until costs and statistics are read again
@@ -30,7 +30,9 @@ class Ranked:
     plan: Plan
 
 
-def rank(session: Session, encoder: Encoder, vectors: Vectors, scope: Scope, k: int, *, mode: Mode = "auto") -> Ranked:
+def rank(
+    session: Session, encoder: EncoderFacts, vectors: Vectors, scope: Scope, k: int, *, mode: Mode = "auto"
+) -> Ranked:
     """The min(k, eligible) drawings nearest to any of `vectors` (m, d).
 
     A walk that finds fewer than k is followed by a scan, so never fewer are returned than there are.
@@ -63,7 +65,7 @@ class _Knowledge:
 _knowledge: WeakKeyDictionary[Engine, dict[int, _Knowledge]] = WeakKeyDictionary()
 
 
-def _known(session: Session, encoder: Encoder) -> tuple[Measured | None, Statistics]:
+def _known(session: Session, encoder: EncoderFacts) -> tuple[Measured | None, Statistics]:
     """Costs and statistics, read anew now and then: they are for choosing a way, never for what is found."""
     connection = session.connection()
     of_engine = _knowledge.setdefault(connection.engine, {})

@@ -12,10 +12,11 @@ from linework_api.search.answers import Answer, assemble
 from linework_api.search.schemas import Replay, SearchAnswer, SearchRecord
 from linework_api.search.scoring import Scored
 from linework_api.search.target import Target
-from linework_core import nearest
+from linework_core import encoders, nearest
+from linework_core.encoders import EncoderFacts
 from linework_core.errors import NotFound
 from linework_core.scope import Scope
-from linework_core.tables import Encoder, Search
+from linework_core.tables import Search
 
 
 def keep(
@@ -91,7 +92,7 @@ def read(session: Session, record: Search) -> SearchRecord:
 def replay(session: Session, record: Search) -> Replay:
     """Rank the same query again, exactly, on the snapshot that it was asked on."""
     before = hits_of(record)
-    encoder = session.get_one(Encoder, record.encoder)
+    encoder = encoders.facts(session, record.encoder)
     target, scope = understood(record, encoder)
     again = scoring.rank(
         session, encoder, target, scope, len(before), by_patent=record.query["group_by"] == "patent",
@@ -108,7 +109,7 @@ def replay(session: Session, record: Search) -> Replay:
     )
 
 
-def understood(record: Search, encoder: Encoder) -> tuple[Target, Scope]:
+def understood(record: Search, encoder: EncoderFacts) -> tuple[Target, Scope]:
     """The query as it was ranked by."""
     query = record.query
     target = Target.from_record(query["target"], record.vectors, encoder.dimension, encoder.has_text)
@@ -121,7 +122,7 @@ def _position(record: Search) -> scoring.Position | None:
 
 
 def _answer(session: Session, record: Search, hits: list[Scored]) -> SearchAnswer:
-    encoder = session.get_one(Encoder, record.encoder)
+    encoder = encoders.facts(session, record.encoder)
     target, scope = understood(record, encoder)
     head = {name: value for name, value in record.answer.items() if name != "after_position"}
     answer = Answer(encoder, hits, record.query["group_by"], record.plan, head)

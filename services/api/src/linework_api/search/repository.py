@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from linework_api.search.schemas import Facet
 from linework_core import encoders, nearest
 from linework_core.corpus import visible
+from linework_core.encoders import EncoderFacts
 from linework_core.errors import Unavailable
 from linework_core.scope import Scope
-from linework_core.tables import Drawing, Embedding, Encoder, Figure, Patent, Search, Unrecorded
+from linework_core.tables import Drawing, Embedding, Figure, Patent, Search, Unrecorded
 
 
 def ask(session: Session, statement: str, params: Mapping[str, Any]) -> list[Any]:
@@ -36,7 +37,9 @@ def now(session: Session) -> tuple[int, int]:
     return found[0][0], found[0][1]
 
 
-def facets(session: Session, encoder: Encoder, scope: Scope, names: Sequence[Facet]) -> dict[Facet, dict[str, int]]:
+def facets(
+    session: Session, encoder: EncoderFacts, scope: Scope, names: Sequence[Facet]
+) -> dict[Facet, dict[str, int]]:
     """Eligible drawings by class, year (of the date basis), view or office, the most frequent first."""
     columns: dict[Facet, Any] = {
         "locarno": Embedding.locarno,
@@ -94,7 +97,12 @@ class Queried(NamedTuple):
 
 
 def queried(
-    session: Session, encoder: Encoder, snapshot: int, *, drawings: list[str] | None = None, patent: str | None = None
+    session: Session,
+    encoder: EncoderFacts,
+    snapshot: int,
+    *,
+    drawings: list[str] | None = None,
+    patent: str | None = None,
 ) -> list[Queried]:
     """The drawings of these ids, or of a patent, as they are at the snapshot, in the order of their numbers."""
     named = "d.patent_id = %(patent)s" if drawings is None else "d.drawing_id = ANY(%(drawings)s)"
@@ -130,7 +138,7 @@ def title_of(session: Session, snapshot: int, drawing_id: str | None, patent_id:
     return session.scalars(wanted).first()
 
 
-def vectors_of(session: Session, encoder: Encoder, rows: Sequence[int], snapshot: int) -> dict[int, Any]:
+def vectors_of(session: Session, encoder: EncoderFacts, rows: Sequence[int], snapshot: int) -> dict[int, Any]:
     """Stored vectors by drawing row, as far as the index has them at the snapshot."""
     statement = select(Embedding.drawing_row, Embedding.vector).where(
         Embedding.encoder == encoder.number, Embedding.drawing_row.in_(rows), Embedding.added_in <= snapshot

@@ -17,8 +17,9 @@ from linework_api.search import words
 from linework_api.search.target import Target, Vectors
 from linework_core import encoders, nearest
 from linework_core.corpus import visible
+from linework_core.encoders import EncoderFacts
 from linework_core.scope import Scope
-from linework_core.tables import Description, DescriptionVector, Drawing, Embedding, Encoder
+from linework_core.tables import Description, DescriptionVector, Drawing, Embedding
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ Position = tuple[float, str]  # score and drawing id of the last hit of a page
 
 def rank(
     session: Session,
-    encoder: Encoder,
+    encoder: EncoderFacts,
     target: Target,
     scope: Scope,
     limit: int | None,
@@ -63,7 +64,7 @@ def rank(
     return [Scored(*row) for row in session.execute(statement)]
 
 
-def _scored(encoder: Encoder, target: Target, scope: Scope, among: Collection[int] | None) -> Subquery:
+def _scored(encoder: EncoderFacts, target: Target, scope: Scope, among: Collection[int] | None) -> Subquery:
     """Row, drawing, patent, score and its parts, for each row of the scope."""
     image = _image(target)
     text, source = _text(encoder, target, scope.snapshot)
@@ -90,7 +91,7 @@ def _image(target: Target) -> Any | None:
     return 1.0 - (func.least(*distances, type_=Float) if len(distances) > 1 else distances[0])
 
 
-def _text(encoder: Encoder, target: Target, snapshot: int) -> tuple[Any | None, Any]:
+def _text(encoder: EncoderFacts, target: Target, snapshot: int) -> tuple[Any | None, Any]:
     """The text's score, and the table or join that it is read from. What has no word of the query is joined as NULL."""
     if target.text is None or target.text_weight == 0:
         return None, Embedding.__table__
@@ -119,7 +120,7 @@ def _or_null(part: Any | None) -> Any:
     return cast(literal(None), Float) if part is None else part
 
 
-def best_by_words(session: Session, encoder: Encoder, text: str, scope: Scope, limit: int) -> list[int]:
+def best_by_words(session: Session, encoder: EncoderFacts, text: str, scope: Scope, limit: int) -> list[int]:
     """Rows of the drawings whose words answer best, their own or their descriptions'; fewer where fewer have any."""
     query = words.query_of(text)
     rank = words.rank(Drawing.words, query).label("rank")
@@ -138,7 +139,9 @@ def best_by_words(session: Session, encoder: Encoder, text: str, scope: Scope, l
     return list(session.scalars(statement))
 
 
-def best_by_descriptions(session: Session, encoder: Encoder, vector: Vectors, scope: Scope, limit: int) -> list[int]:
+def best_by_descriptions(
+    session: Session, encoder: EncoderFacts, vector: Vectors, scope: Scope, limit: int
+) -> list[int]:
     """Rows of the drawings whose descriptions are nearest to a text's vector (d,); about so, where there is a graph."""
     statement = f"""
         SELECT v.drawing_row FROM description_vectors v

@@ -26,11 +26,11 @@ from linework_api.search.schemas import (
 from linework_api.search.scope import resolve
 from linework_api.search.target import Target, Vectors, moved
 from linework_api.state import SearchResources
-from linework_core import store
+from linework_core import encoders, store
 from linework_core.bounded import Decoded
+from linework_core.encoders import EncoderFacts
 from linework_core.errors import NotFound, Unprocessable
 from linework_core.scope import Scope
-from linework_core.tables import Encoder
 
 NO_VECTORS = np.zeros((0, 0), np.float32)
 
@@ -66,11 +66,11 @@ class SearchService:
         self.encoder = self._encoder(number)
         self.snapshot = newest if cursor is None else min(newest, snapshot_of(cursor))
 
-    def _encoder(self, number: int) -> Encoder:
-        """An encoder's row is read once a process."""
+    def _encoder(self, number: int) -> EncoderFacts:
+        """An encoder is read once a process, as values: a row would be forgotten with a session that rolls back."""
         known = self.resources.encoders
         if number not in known:
-            known[number] = self.session.get_one(Encoder, number)
+            known[number] = encoders.facts(self.session, number)
         return known[number]
 
     def by_images(self, decoded: list[Decoded], asked: Refinement, options: SearchOptions) -> SearchAnswer:

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from linework_api.search import clusters, records, repository
 from linework_api.search.schemas import Cluster, ClusterOptions
+from linework_core import encoders
 from linework_core.cluster_titles import PICTURES, Subject
 from linework_core.errors import Unprocessable
 from linework_core.settings import Settings
-from linework_core.tables import ClusterTitle, Encoder, Search
+from linework_core.tables import ClusterTitle, Search
 
 OBJECTS = 8
 
@@ -22,7 +23,7 @@ def clustered(session: Session, kept: Search, wanted: ClusterOptions) -> tuple[l
     """The best `top` hits of a search in at most k clusters, and what each cluster is named by."""
     hits = records.read(session, kept).answer.hits[: wanted.top]
     rows = kept.rows[: wanted.top]
-    vectors = repository.vectors_of(session, session.get_one(Encoder, kept.encoder), rows, kept.snapshot)
+    vectors = repository.vectors_of(session, encoders.facts(session, kept.encoder), rows, kept.snapshot)
     texts = repository.texts_of(session, rows)
     made = clusters.group([vectors[row] for row in rows], hits, [texts[row] for row in rows], wanted.k)
     pictures = {one.drawing_id: one.derivative for one in repository.details(session, rows).values()}
