@@ -18,6 +18,7 @@ FIELDS: dict[tuple[str, str], dict[str, type]] = {
         "managed.roles[].passwordSecret.name": str,
         "affinity.enablePodAntiAffinity": bool, "affinity.topologyKey": str, "affinity.podAntiAffinityType": str,
         "storage.size": str, "walStorage.size": str, "resources.**": ANY,
+        "ephemeralVolumesSizeLimit.shm": str, "ephemeralVolumesSizeLimit.temporaryData": str,
         "postgresql.synchronous.method": str, "postgresql.synchronous.number": int,
         "postgresql.synchronous.dataDurability": str, "postgresql.parameters.**": str,
         "monitoring.enablePodMonitor": bool,

@@ -24,7 +24,11 @@ from tests.deploy.manifests import ROOT, Manifest, find, of_kind
 NETWORK = "linework-kube"
 DATABASE, REDIS = "linework-db-rw", "linework-redis"
 CLAIM = "linework-objects"
-KEYS = ("bootstrap-admin-key", "internal-token")
+FILES = {  # of each Secret that is mounted
+    "linework-admin-key": ("bootstrap-admin-key",),
+    "linework-internal-token": ("internal-token",),
+    "linework-model-keys": (),
+}
 SECRETS = ("linework-db-app", "linework-redis")
 console = Console()
 
@@ -53,8 +57,8 @@ def played(workload: Manifest, redis_url: str, keys: Path) -> Manifest:
                 variable["value"] = redis_url
     for volume in pod["volumes"]:
         if "secret" in volume:
-            del volume["secret"]
-            volume["hostPath"] = {"path": str(keys), "type": "Directory"}
+            secret = volume.pop("secret")["secretName"]
+            volume["hostPath"] = {"path": str(keys / secret), "type": "Directory"}
         volume.get("emptyDir", {}).pop("medium", None)
     # An emptyDir is a volume of its name, which pods would share
     for named in (*pod["volumes"], *(mount for one in containers for mount in one.get("volumeMounts", ()))):
@@ -67,9 +71,10 @@ def up(folder: Path) -> None:
     password = secrets.token_hex(16)
     url, redis_url = f"postgresql://linework:{password}@{DATABASE}:5432/linework", f"redis://:{password}@{REDIS}:6379/0"
     keys = folder / "keys"
-    keys.mkdir(parents=True)
-    for name in KEYS:
-        (keys / name).write_text(secrets.token_hex(32))
+    for secret, files in FILES.items():
+        (keys / secret).mkdir(parents=True)
+        for name in files:
+            (keys / secret / name).write_text(secrets.token_hex(32))
     podman("network", "create", NETWORK)
     for name, values in zip(SECRETS, ({"uri": url}, {"password": password}), strict=True):
         told = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}

@@ -50,7 +50,7 @@ def test_every_container_has_requests_and_limits(overlay: str, kind: str) -> Non
     for pod in of(overlay, kind):
         for container in pod.containers():
             requests, limits = container["resources"]["requests"], container["resources"]["limits"]
-            for what in ("cpu", "memory"):
+            for what in ("cpu", "memory", "ephemeral-storage"):
                 assert 0 < size(requests[what]) <= size(limits[what]), (pod.owner, container["name"])
             assert requests.get("nvidia.com/gpu") == limits.get("nvidia.com/gpu")
 
@@ -112,7 +112,10 @@ def test_no_secret_value_is_in_the_repository(overlay: str) -> None:
         for container in pod.containers():
             for variable in container.get("env", ()):
                 if SECRET_WORDS.search(variable["name"]):
-                    assert "secretKeyRef" in variable["valueFrom"], variable
+                    by_file = variable["name"].endswith("_FILE") and variable.get("value", "").startswith(
+                        "/run/secrets/"
+                    )
+                    assert by_file or "secretKeyRef" in variable["valueFrom"], variable
     for config in of_kind(overlay, "ConfigMap"):
         for name, value in config["data"].items():
             assert not SECRET_WORDS.search(name) or name.endswith("_FILE"), name
@@ -122,10 +125,12 @@ def test_no_secret_value_is_in_the_repository(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_secret_that_is_used_is_made_by_somebody(overlay: str) -> None:
     """By CloudNativePG, by External Secrets, or by hand, as docs/kubernetes.md lists them."""
-    ours = r"'(?:secretName|name)': '(linework-(?:db-app|db-scaler|redis|objects|backups|keys))'"
-    used = set(re.findall(ours, str(rendered(overlay))))
+    secrets = (
+        r"'(?:secretName|name)': '(linework-(?:db-app|db-scaler|redis|objects|backups|[a-z-]+-(?:key|keys|token)))'"
+    )
+    used = set(re.findall(secrets, str(rendered(overlay))))
     made = {one["spec"]["target"]["name"] for one in of_kind(overlay, "ExternalSecret")} | {"linework-db-app"}
-    assert {"linework-db-app", "linework-redis", "linework-keys"} <= used
+    assert {"linework-db-app", "linework-redis", "linework-admin-key", "linework-internal-token"} <= used
     assert overlay == "dev" or used == made
 
 
