@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,7 @@ from linework_core.errors import NotFound, Unprocessable
 from linework_core.jobs import service as jobs
 from linework_core.tables import BatchQuery, Job, Search
 
+PLACE: TypeAdapter[tuple[UUID, int]] = TypeAdapter(tuple[UUID, cursors.Ordinal])
 AT_ONCE = 50  # queries that an export reads in one transaction
 
 
@@ -51,8 +53,8 @@ def everything(engine: Engine, job_id: UUID, params: BatchParams) -> Iterator[Ba
 
 def position(cursor: str, job_id: UUID) -> int:
     """The number of the last query of a page. Raises Unprocessable."""
-    batch, after = cursors.decode(cursor, 2)
-    if batch != str(job_id) or not isinstance(after, int):
+    batch, after = cursors.decode(cursor, PLACE)
+    if batch != job_id:
         raise Unprocessable("This cursor belongs to another batch.")
     return after
 

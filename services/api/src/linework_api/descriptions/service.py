@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -13,6 +14,8 @@ from linework_core.corpus import current_snapshot
 from linework_core.errors import NotFound, Unprocessable
 from linework_core.settings import Settings
 from linework_core.tables import Description, Drawing, Patent
+
+PLACE: TypeAdapter[tuple[int, int]] = TypeAdapter(tuple[cursors.Number, cursors.Number])  # snapshot, row
 
 
 def check_provider(asked: EnrichRequest, settings: Settings) -> str:
@@ -54,16 +57,9 @@ def read_descriptions(session: Session, drawing_id: str, *, limit: int | None, c
     place = (Description.added_in, Description.id)
     wanted = select(Description).where(Description.drawing_id == drawing.drawing_id)
     if cursor is not None:
-        wanted = wanted.where(tuple_(*place) < _position(cursor))
+        wanted = wanted.where(tuple_(*place) < cursors.decode(cursor, PLACE))
     newest_first = wanted.order_by(*(column.desc() for column in place))
     found = session.scalars(newest_first.limit(None if limit is None else limit + 1)).all()
     page = found[:limit]
     more = cursors.encode(page[-1].added_in, page[-1].id) if len(found) > len(page) else None
     return Descriptions(drawing=drawing_id, sets=[DescriptionSet.of(row) for row in page], next=more)
-
-
-def _position(cursor: str) -> tuple[int, int]:
-    position = cursors.decode(cursor, 2)
-    if not all(isinstance(part, int) and 0 <= part < 2**63 for part in position):
-        raise Unprocessable("This cursor is none that we gave.")
-    return position[0], position[1]

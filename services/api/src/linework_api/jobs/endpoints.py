@@ -64,7 +64,7 @@ class JobPage(BaseModel):
 @router.get("/jobs", responses=problems(400, 401, 403, 422, 503))
 def list_jobs(wanted: Annotated[JobFilter, Query()], session: WithSession, caller: AnyCaller) -> JobPage:
     """Your jobs (an admin's: everyone's), the newest first."""
-    after = cursors.decode_place(wanted.cursor) if wanted.cursor else None
+    after = cursors.decode(wanted.cursor, cursors.PLACE) if wanted.cursor else None
     found = service.page(
         session,
         owner=caller.sees_jobs_of,

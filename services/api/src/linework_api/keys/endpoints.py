@@ -39,7 +39,7 @@ def make_key(wanted: Grant, request: Request, session: WithSession, resources: W
 @router.get("/keys", responses=problems(400, 401, 403, 422, 503))
 def list_keys(wanted: Annotated[Paging, Query()], session: WithSession, _: Admin) -> KeyPage:
     """All keys, the newest first, also those that have expired or were revoked."""
-    after = cursors.decode_place(wanted.cursor) if wanted.cursor else None
+    after = cursors.decode(wanted.cursor, cursors.PLACE) if wanted.cursor else None
     found = service.page(session, after=after, limit=wanted.limit + 1)
     shown = found[: wanted.limit]
     following = cursors.encode(shown[-1].created_at.isoformat(), shown[-1].id) if len(found) > len(shown) else None

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -52,9 +53,17 @@ def to_csv(record: SearchRecord) -> bytes:
     return out.getvalue().encode("utf-8-sig")
 
 
+_FORMULA = re.compile(
+    r"[\s\x00-\x1f\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]|[\t\r\n]"
+)
+
+
 def harmless(value: Any) -> Any:
-    """A title that begins with '=' would be run as a formula by a spreadsheet."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+    """A title that begins with '=' would be run as a formula by a spreadsheet.
+
+    So would one that begins with a full-width or small '=', '+', '-' or '@', or with blanks before one of these.
+    """
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def to_xlsx(record: SearchRecord, thumbnail: Callable[[str], bytes]) -> bytes:

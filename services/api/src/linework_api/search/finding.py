@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from linework_api import cursors
@@ -24,6 +25,10 @@ from linework_core.scope import Scope
 SCAN_AT_MOST = 50_000  # eligible drawings that are scored on words and pictures without asking an index first
 CANDIDATES = 4  # times the limit, from each side of a search by words and pictures
 AT_LEAST = 200
+# query, snapshot, and the last hit's score and drawing
+PAGE: TypeAdapter[tuple[str, int, float, str]] = TypeAdapter(
+    tuple[cursors.Text, cursors.Number, cursors.Score, cursors.Text]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +123,12 @@ class Finder:
     def _position(self, cursor: str | None) -> Position | None:
         if cursor is None:
             return None
-        key, _, score, drawing_id = cursors.decode(cursor, 4)
-        if key != self._key() or not isinstance(score, float | int) or not isinstance(drawing_id, str):
+        key, _, score, drawing_id = cursors.decode(cursor, PAGE)
+        if key != self._key():
             raise Unprocessable("This cursor belongs to another search.")
-        return float(score), drawing_id
+        return score, drawing_id
 
 
 def snapshot_of(cursor: str) -> int:
     """The snapshot that a cursor's pages are read at. Raises Unprocessable."""
-    snapshot = cursors.decode(cursor, 4)[1]
-    if not isinstance(snapshot, int) or snapshot < 0:
-        raise Unprocessable("This cursor is none that we gave.")
-    return snapshot
+    return cursors.decode(cursor, PAGE)[1]
