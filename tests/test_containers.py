@@ -76,13 +76,102 @@ def test_every_image_has_a_version(name: str) -> None:
     assert re.match(r"v?\d+\.\d+", tag), image
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_our_containers_may_write_nothing_but_their_volumes(name: str) -> None:
-    service = OURS[name]
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_without_rights_and_cannot_write_its_image(name: str) -> None:
+    service = SERVICES[name]
     assert service["read_only"] is True
-    assert service["tmpfs"] == ["/tmp"]
     assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
     assert service["security_opt"] == ["no-new-privileges"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_has_limits_of_memory_processes_and_cores(name: str) -> None:
+    service = SERVICES[name]
+    assert re.fullmatch(r"(\$\{[A-Z]+_MEMORY:-)?\d+[gm]b\}?", service["mem_limit"])
+    assert 0 < service["pids_limit"] <= 2048
+    assert service["cpus"] == "${CPUS:-4}" or 0 < service["cpus"] <= 2
+    for folder in service.get("tmpfs", ()):
+        assert re.fullmatch(r"/[a-z/]+:size=\d+[gm]", folder), "a folder in memory has a size"
+
+
+def test_what_can_wait_leaves_the_cores_to_what_is_waited_for() -> None:
+    waiting = {"ingest", "enricher", "embed", "trainer", "embed-gpu", "trainer-gpu", "llm"}
+    assert {name for name, service in SERVICES.items() if "cpu_shares" in service} == waiting
+
+
+FRONT, BACK, MODELS, MONITORING = "front", "back", "models", "monitoring"
+NETWORKS = {
+    "api": {FRONT, BACK},
+    "enricher": {BACK, MODELS},
+    "llm": {MODELS},
+    "prometheus": {BACK, MONITORING},
+    "grafana": {MONITORING},
+}  # and all others in the back alone
+
+
+def test_data_and_workers_have_no_way_out() -> None:
+    assert COMPOSE["networks"] == {FRONT: {}, BACK: {"internal": True}, MODELS: {}, MONITORING: {}}
+    for name, service in SERVICES.items():
+        assert set(service["networks"]) == NETWORKS.get(name, {BACK}), name
+        assert "ports" not in service or {FRONT, MONITORING} & set(service["networks"]), name
+
+
+@pytest.mark.parametrize(
+    ("file", "let_out"),
+    [
+        ("model-hubs", {"embedder", "embed", "trainer"}),
+        ("remote-object-store", {"ingest", "beat", "embedder", "embed", "trainer"}),
+    ],
+)
+def test_a_way_out_is_opened_for_those_who_need_it(file: str, let_out: set[str]) -> None:
+    override = yaml.safe_load((ROOT / f"deploy/compose/{file}.yml").read_text())
+    assert override["networks"] == {"outside": {}}
+    assert {name.removesuffix("-gpu") for name in override["services"]} == let_out
+    assert {name for name in override["services"] if name.endswith("-gpu")} == {
+        name for name in SERVICES if name.endswith("-gpu")
+    }
+    for name, service in override["services"].items():
+        networks = SERVICES[name]["networks"]
+        own = networks if isinstance(networks, dict) else {network: {} for network in networks}
+        assert service == {"networks": {**own, "outside": {}}}
+
+
+DATABASE, REDIS, OBJECTS = {"DATABASE_URL"}, {"REDIS_URL"}, {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+SECRETS: dict[str, tuple[set[str], set[str]]] = {  # the variables with a secret in them, and the files
+    "postgres": ({"POSTGRES_PASSWORD"}, set()),
+    "redis": ({"REDISCLI_AUTH"}, set()),
+    "migrate": (DATABASE, {"admin_key"}),
+    "api": (DATABASE | REDIS | OBJECTS, {"internal_token"}),
+    "ingest": (DATABASE | REDIS | OBJECTS, {"internal_token"}),
+    "beat": (DATABASE | REDIS | OBJECTS, set()),
+    "enricher": (DATABASE | REDIS | OBJECTS, {"llm_api_key", "captioner_api_key"}),
+    "embedder": (DATABASE | OBJECTS, {"internal_token"}),
+    "embed": (DATABASE | REDIS | OBJECTS, set()),
+    "trainer": (DATABASE | REDIS | OBJECTS, set()),
+    "s3": ({"GARAGE_RPC_SECRET", "GARAGE_DEFAULT_ACCESS_KEY", "GARAGE_DEFAULT_SECRET_KEY"}, set()),
+    "llm": (set(), set()),
+    "prometheus": (set(), set()),
+    "grafana": (set(), {"grafana_password"}),
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_gets_the_secrets_that_it_uses_and_no_others(name: str) -> None:
+    secret = re.compile(r"PASSWORD|SECRET|TOKEN|ACCESS_KEY|API_KEY|ADMIN_KEY|AUTH$")
+    given = environment(SERVICES[name])
+    files = {str(value) for value in given.values() if str(value).startswith("/run/secrets/")}
+    mounted = set(SERVICES[name].get("secrets", ()))
+    assert files == {f"/run/secrets/{one}" for one in mounted}
+    variables = {key for key, value in given.items() if secret.search(f"{key} {value}") and str(value) not in files}
+    assert (variables, mounted) == SECRETS[name.removesuffix("-gpu")]
+
+
+def test_no_secret_stands_on_a_command_line() -> None:
+    for name, service in SERVICES.items():
+        for part in ("command", "entrypoint", "healthcheck"):
+            given = {variable for variable, _, _ in VARIABLE.findall(str(service.get(part, "")))}
+            assert not [one for one in given if re.search(r"PASSWORD|SECRET|TOKEN|KEY", one)], name
 
 
 def test_nobody_relies_on_the_order_of_starting() -> None:
