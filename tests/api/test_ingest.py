@@ -20,9 +20,10 @@ from linework_core.jobs import runner
 from linework_core.records import PatentRecord
 from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Package, Patent, SetAside, Sheet
 from linework_office import Design, package, plan, write_folder, write_package, write_weeks
-from tests.api.conftest import DIMENSION, count
+from tests.api.conftest import DIMENSION, count, problem_of
 
 Load = Callable[..., dict[str, Any]]
+AS_JSON = {"Content-Type": "application/json"}
 SIZE = 0.2  # of the sheets, so that drawing them takes no time
 
 
@@ -257,6 +258,28 @@ def test_a_text_that_the_database_refuses_costs_its_own_record_only(
     statuses = [client.get(f"/patents/{design.id}").status_code for design in designs[:4]]
     assert statuses == [200, 404, 404, 200]
     assert client.get("/corpus").json()["set_aside"] == {"unstorable": 2}
+
+
+def test_a_record_that_is_nested_too_deeply_costs_itself_only(
+    load: Load, client: TestClient, session: Session, tmp_path: Path
+) -> None:
+    def record(n: int, keywords: str) -> str:
+        return f'{{"patentID": "LD{n}-20000101", "caption": "Fig. 1 is a top view", "keywords": {keywords}}}'
+
+    data = tmp_path / "data.json"
+    for depth in (1_000, 200_000):
+        data.write_text(f"[{record(1, '[]')}, {record(2, '[' * depth + ']' * depth)}, {record(3, '[]')}]")
+        job = load(data)
+        assert (job["state"], job["progress"]["failed"]) == ("succeeded", 2)  # and it comes without images
+        assert job["result"]["set aside: too-deep"] == 1
+    assert session.scalars(select(Patent.patent_id).order_by(Patent.patent_id)).all() == ["LD1", "LD3"]
+
+
+@pytest.mark.parametrize("body", ['{"uri": %s}', '{"uri": "file:///x", "images": %s}', "%s", '{"x": %s}'])
+def test_a_request_that_is_nested_too_deeply_is_answered(client: TestClient, body: str) -> None:
+    depth = 30_000
+    response = client.post("/ingest", content=body % ("[" * depth + "]" * depth), headers=AS_JSON)
+    problem_of(response, 422, "invalid-request")
 
 
 Interrupt = Callable[[int], list[str]]

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import structlog
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select, update
+from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.orm import Session
 
 from linework_core.corpus import current_snapshot, next_snapshot
@@ -259,6 +260,34 @@ def test_an_error_that_repeats_bytes_postgres_refuses_can_be_written_down(
     error = look(session, job_id).error
     assert error is not None
     assert error["detail"] == "title? ?"
+
+
+def test_what_no_second_try_can_mend_is_not_tried_again(new_job: NewJob, session: Session) -> None:
+    def endless(run: Run) -> dict[str, Any]:
+        return endless(run)
+
+    job_id = new_job()
+    run_job(job_id, endless)
+    job = look(session, job_id)
+    assert (job.state, job.tries, (job.error or {})["type"]) == ("failed", 1, "RecursionError")
+
+
+def test_where_the_outcome_cannot_be_written_the_log_has_why_and_what_it_was(
+    new_job: NewJob, session: Session, engine: Engine
+) -> None:
+    def fail_while_the_database_goes_away(run: Run) -> dict[str, Any]:
+        session.execute(text("ALTER TABLE jobs RENAME TO jobs_gone"))
+        session.commit()
+        raise OSError("the disk of the source is gone")
+
+    job_id = new_job()
+    with structlog.testing.capture_logs() as lines:
+        run_job(job_id, fail_while_the_database_goes_away)
+    session.execute(text("ALTER TABLE jobs_gone RENAME TO jobs"))
+    session.commit()
+    line = next(line for line in lines if line["event"] == "outcome_not_written")
+    assert "jobs" in line["error"]
+    assert line["job_error"] == {"type": "OSError", "detail": "the disk of the source is gone"}
 
 
 def test_one_bad_item_behind_good_ones_is_not_tried_for_ever(new_job: NewJob, session: Session) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from linework_core import logs
+from linework_core.once import Once
 from linework_core.settings import get_settings
 
 log = structlog.get_logger()
@@ -65,7 +66,7 @@ def wait_for_server(url: str, seconds: float = 300.0) -> None:
             time.sleep(1)
 
 
-@cache
+@Once
 def get_engine() -> Engine:
     """The process's engine, by the settings."""
     settings = get_settings()

@@ -3,7 +3,6 @@
 `celery -A linework_api.worker worker -Q ingest,search -P threads -c 2`
 """
 
-from functools import cache
 from uuid import UUID
 
 from celery.signals import worker_shutting_down
@@ -18,6 +17,7 @@ from linework_core.bounded import Decoder
 from linework_core.db import make_engine
 from linework_core.jobs import runner
 from linework_core.jobs.runner import Run
+from linework_core.once import Once
 from linework_core.queues import make_celery
 from linework_core.settings import get_settings
 from linework_core.store import get_store
@@ -25,13 +25,13 @@ from linework_core.store import get_store
 app = make_celery("ingest")
 
 
-@cache
+@Once
 def decoder() -> Decoder:
     """The worker's decoding children, started with the first job."""
     return Decoder(modules=[read_sheet.__module__])
 
 
-@cache
+@Once
 def searching() -> SearchResources:
     """What batches need, made with the first: connections that are good at searching, and the embedder."""
     settings = get_settings()

@@ -193,6 +193,9 @@ def _conclude(run: Run, handler: Handler) -> None:
         _retry(run, error)
     except LineworkError as error:
         _finish(run, state="failed", error=_told(error))
+    except RecursionError as error:  # the same input would end so each time
+        log.exception("job_crashed")
+        _finish(run, state="failed", error=_told(error))
     except Exception as error:
         log.exception("job_crashed")
         _retry(run, error)
@@ -235,8 +238,8 @@ def _retry(run: Run, error: Exception) -> None:
     try:
         with transaction(run.engine) as session:
             tries = session.scalar(select(Job.tries).where(Job.id == run.job_id)) or 0
-    except SQLAlchemyError:
-        log.warning("outcome_not_written", error=str(error))
+    except SQLAlchemyError as unwritten:  # two errors: what the job ended by, and why that is not in its row
+        log.warning("outcome_not_written", error=str(unwritten), job_error=problem)
         return
     if tries >= MAX_TRIES:
         _finish(run, state="failed", error=problem)

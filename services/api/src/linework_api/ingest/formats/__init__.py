@@ -5,17 +5,22 @@ the source. A fault of a record is yielded and never raised; what is raised is t
 reached (Unavailable) or read.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, islice
+
+import structlog
 
 from linework_api.ingest.formats import packages
 from linework_api.ingest.formats.faults import PASSED, REASONS, Found
 from linework_api.ingest.formats.limits import Limits
 from linework_api.ingest.sources import Source
+from linework_core.errors import LineworkError
 from linework_core.records import Passed, ReadTo, Rejected
 
 __all__ = ["PASSED", "REASONS", "Found", "Limits", "read", "read_on"]
+log = structlog.get_logger()
 
 
 def read(source: Source, *, images: Source | None = None, limits: Limits | None = None) -> Iterator[Found]:
@@ -50,12 +55,25 @@ def read_on(
         yield ReadTo(0, "")
     given = 0
     for number, package in enumerate(found, len(done) + 1):
-        for one in package.read():
+        for one in _whatever_it_holds(package):
             yield _printable(one)
             given += 1
         if given >= every:
             yield ReadTo(number, _text(package.name))
             given = 0
+
+
+def _whatever_it_holds(package: packages.Package) -> Iterator[Found]:
+    """What a package holds; a fault of its reader costs the rest of this package only: it would come again with each
+    try of the job. What a store, a disk or a source fails on may be better by then, and is raised.
+    """
+    try:
+        yield from package.read()
+    except (LineworkError, OSError, sqlite3.Error):
+        raise
+    except Exception as error:  # RecursionError and MemoryError among them
+        log.exception("package-unreadable", package=_text(package.name))
+        yield Rejected(package.name, "unreadable-record", f"{type(error).__name__}: {error}")
 
 
 def _printable(found: Found) -> Found:

@@ -26,6 +26,7 @@ REASONS = {
     "unsupported-xml": "neither a `us-patent-grant` of version 4 nor a `PATDOC` of version 2",
     "bad-id": "the patent's number is missing or not of a known form: see which ids are legal",
     "bad-json": "the JSON is not well-formed; in an array what follows is lost, in JSON lines that line only: mend it",
+    "too-deep": "a JSON value within more brackets than any record has: do not trust its source",
     "bad-record": "a row or a JSON value that is no record, or whose fields cannot be understood: mend it",
     "missing-image": "an image that the record names is not there; its others are taken: add it and ingest again",
     "ambiguous-image": "several images have the name that the record gives: name it with its folder",

@@ -29,6 +29,8 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
     """
     if len(data) > limits.xml:
         raise Fault("too-large", f"The XML has {len(data):,} bytes; {limits.xml:,} are allowed.")
+    if data.count(b"<") > 2 * limits.xml_elements:  # a tag at its beginning, and one at its end
+        raise Fault("too-large", f"The XML has more than {limits.xml_elements:,} elements.")
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_pis=True, remove_comments=True
     )  # fmt: skip

@@ -24,7 +24,9 @@ class Limits:
     ratio_floor: int = 16 * MB
     nesting: int = 3  # archives within archives
     xml: int = 32 * MB
+    xml_elements: int = 1_000_000  # each takes some 120 bytes of memory, though `<a/>` has four
     json_record: int = 8 * MB
+    json_depth: int = 32  # brackets within brackets; a record has two
     header: int = MB  # a tar's extended header (long names); it is read into memory
 
     def of_images(self) -> "Limits":

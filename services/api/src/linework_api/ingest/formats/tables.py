@@ -48,6 +48,7 @@ def rows(metered: Metered) -> Iterator[tuple[int, Record | Fault]]:
     delimiter, columns = _columns(next(lines, ""))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     for ordinal in itertools.count(1):
+        metered.since_last = 0
         try:
             values = next(reader, None)
         except csv.Error as error:

@@ -11,6 +11,7 @@ from linework_api.ingest.formats.faults import Fault
 from linework_api.ingest.formats.limits import MB, Limits, check_name
 
 DAMAGED = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, MemoryError)  # xz may ask for gigabytes
+SPARSE_MAP_GOES_ON = 482  # a header's byte: more of the map of a sparse file stands in the blocks behind it
 EMPTY_READS = 16  # at its end; tarfile needs a few
 EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME)
 
@@ -135,6 +136,8 @@ def _header(limits: Limits) -> type[tarfile.TarInfo]:
             too_long = header.type in (*EXTENDED, tarfile.GNUTYPE_LONGLINK) and header.size > limits.header
             if header.size < 0 or too_long:
                 raise tarfile.ReadError(f"an extended header of {header.size:,} bytes")
+            if header.type == tarfile.GNUTYPE_SPARSE and buf[SPARSE_MAP_GOES_ON]:
+                raise tarfile.ReadError("a sparse file with a long map, all of which would be read into memory")
             return header
 
         @classmethod
