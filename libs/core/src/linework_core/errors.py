@@ -9,6 +9,7 @@ LineworkError
 ├── TooManyRequests 429       carries Retry-After
 │   └── QuotaExceeded 429     of a day or a month, not of a minute
 └── Unavailable 503           a part we need is down; carries Retry-After
+    └── Busy 503              nothing is down, but too many requests wait
 """
 
 from typing import Any, ClassVar
@@ -84,3 +85,7 @@ class Unavailable(LineworkError):
 
     def __init__(self, detail: str, *, retry_after: int = 2, **extra: Any) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extra)
+
+
+class Busy(Unavailable):
+    status, type, title = 503, "busy", "Too busy"

@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from linework_core import errors, tracing
-from linework_core.errors import LineworkError, TooLarge, Unavailable, Unprocessable
+from linework_core.errors import Busy, LineworkError, TooLarge, Unavailable, Unprocessable
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
@@ -69,7 +69,7 @@ def install(app: FastAPI, *, max_body: Mapping[str, int] | None = None) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(OperationalError, _on_database_down)
-    app.add_exception_handler(PoolTimeout, _on_database_down)
+    app.add_exception_handler(PoolTimeout, _on_no_connection)
     app.add_exception_handler(StoreError, _on_store_down)
 
     @app.get("/metrics", include_in_schema=False)
@@ -154,6 +154,11 @@ def _methods_of(request: Request) -> list[str]:
 async def _on_database_down(_: Request, error: Exception) -> Response:
     log.error("database_unavailable", error=str(error))
     return problem_response(Unavailable("The database does not answer.", retry_after=5))
+
+
+async def _on_no_connection(_: Request, error: Exception) -> Response:
+    log.error("no_connection_free", error=str(error))
+    return problem_response(Busy("All connections to the database are in use.", retry_after=5))
 
 
 async def _on_store_down(_: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from linework_api import auth, health
 from linework_api.audit.endpoints import router as audit
 from linework_api.audit.trail import AuditTrail
 from linework_api.batches.endpoints import router as batches
+from linework_api.bulkheads import Bulkhead
 from linework_api.corpus.endpoints import router as corpus
 from linework_api.descriptions.endpoints import router as descriptions
 from linework_api.embedder_client import EmbedderClient
@@ -36,6 +37,9 @@ from linework_core.db import make_engine, make_prober
 from linework_core.settings import Settings, get_settings
 from linework_core.store import open_store
 
+HOUSEKEEPING = 6  # connections: two for keys, two for the audit log, one for what is watched, one for metrics
+PICTURES = 16  # threads that wait for the object store and for decoding children
+COMPUTING = 2  # more would only share the interpreter
 DESCRIPTION = """Finds prior art in patent drawings: which drawings published before a date look like mine?
 
 Errors are RFC 9457 problem documents. Long work is a job: 202, `Location`, and `GET /jobs/{id}`."""
@@ -75,7 +79,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    engine = make_engine(settings.database_url, pool_size=settings.pool_size)
+    engine = make_engine(settings.database_url, pool_size=settings.pool_size, rush=False)
+    housekeeping = make_engine(settings.database_url, pool_size=HOUSEKEEPING, rush=False)
     await run_in_threadpool(starting.check_keys, settings)
     resources = Resources(
         settings=settings,
@@ -84,12 +89,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         store=open_store(settings.object_store_url),
         decoder=Decoder(),
         embedder=EmbedderClient(settings.embedder_url, token=settings.own_secret("internal_token")),
-        keys=KnownKeys(engine),
+        housekeeping=housekeeping,
+        keys=KnownKeys(housekeeping),
         rates=Rates(settings.redis_url, settings.rate_limit_per_minute),
+        database=Bulkhead("database", settings.pool_size),
+        pictures=Bulkhead("pictures", PICTURES),
+        computing=Bulkhead("computing", COMPUTING, seconds=30),
     )
     nearest.tune(resources.engine)
     app.state.resources = resources
-    work = Work(resources.engine)
+    work = Work(housekeeping)
     REGISTRY.register(work)
     gc.freeze()  # what is here now stays: to look through it for garbage, again and again, took a tenth of each search
     try:
@@ -101,3 +110,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         resources.embedder.close()
         await resources.rates.close()
         resources.engine.dispose()
+        housekeeping.dispose()

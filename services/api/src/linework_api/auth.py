@@ -1,5 +1,6 @@
 """Who calls, and what they may do. One dependency; every route names the scope that it needs."""
 
+import inspect
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +14,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from linework_api.keys.schemas import EVERYTHING, Scope
+from linework_api.one_hop import in_one_hop
 from linework_core.errors import Forbidden, Unauthorized
 from linework_core.http import problems
 from linework_core.internal import is_here
@@ -105,10 +107,15 @@ def needs(scope: Scope | None, *, search: bool = False) -> Needs:
 
 
 class KeyFirst(APIRoute):
-    """A route that asks for the key before anything else; the framework would first read the whole body."""
+    """A route that asks for the key before anything else; the framework would first read the whole body.
+
+    A plain function runs in one thread, in one transaction (`one_hop`); a coroutine takes its own places.
+    """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         options["responses"] = {**problems(429), **(options.get("responses") or {})}
+        if not inspect.iscoroutinefunction(endpoint):
+            endpoint = in_one_hop(endpoint, options.get("status_code"))
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

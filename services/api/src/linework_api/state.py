@@ -1,6 +1,5 @@
 """What the gateway's routes share: made once at start, handed to them as dependencies."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -9,12 +8,12 @@ from obstore.store import ObjectStore
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from linework_api.bulkheads import Bulkhead
 from linework_api.embedder_client import EmbedderClient
 from linework_api.keys.known import KnownKeys
 from linework_api.rates import Rates
 from linework_api.search.counts import Tally
 from linework_core.bounded import Decoder
-from linework_core.db import transaction
 from linework_core.encoders import EncoderFacts
 from linework_core.settings import Settings
 
@@ -34,11 +33,15 @@ class SearchResources:
 
 @dataclass(frozen=True, slots=True)
 class Resources(SearchResources):
-    """The connections of one gateway process."""
+    """The connections of one gateway process, and the places that its requests wait for."""
 
+    housekeeping: Engine  # for keys, the audit log and what is watched: requests may have taken all of the other's
     prober: Engine  # readiness opens connections of its own: one from the pool may hang with the server
     keys: KnownKeys
     rates: Rates
+    database: Bulkhead  # as many places as `engine` has connections
+    pictures: Bulkhead  # reading and decoding pictures: waits for the store and for child processes
+    computing: Bulkhead  # clusters, spreadsheets: Python that takes seconds of a core
 
 
 async def resources(request: Request) -> Resources:
@@ -47,11 +50,10 @@ async def resources(request: Request) -> Resources:
     return found
 
 
-def session(request: Request) -> Iterator[Session]:
-    """One transaction a request. It commits before the answer is sent, so a caller who reads 202 finds the job."""
-    with transaction(request.app.state.resources.engine) as opened:
-        yield opened
+async def session(request: Request) -> Session:
+    """A session without a connection yet: the route's class opens, commits and closes it around the endpoint."""
+    return Session(request.app.state.resources.engine, expire_on_commit=False)
 
 
 WithResources = Annotated[Resources, Depends(resources)]
-WithSession = Annotated[Session, Depends(session, scope="function")]
+WithSession = Annotated[Session, Depends(session)]

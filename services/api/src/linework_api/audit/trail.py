@@ -8,7 +8,8 @@ calls without a known key.
 from typing import Any
 
 import structlog
-from fastapi.concurrency import run_in_threadpool
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -27,6 +28,7 @@ class AuditTrail:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._threads = CapacityLimiter(2)  # as many as it has connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,7 +38,7 @@ class AuditTrail:
 
         async def send_and_tell(message: Message) -> None:
             if message["type"] == "http.response.start" and state.get("caller") and _matters(scope, message["status"]):
-                await _tell(scope, message, state["caller"])
+                await _tell(scope, message, state["caller"], self._threads)
             await send(message)
 
         await self.app(scope, receive, send_and_tell)
@@ -60,7 +62,7 @@ def _matters(scope: Scope, status: int) -> bool:
     return route != "/search"
 
 
-async def _tell(scope: Scope, message: Message, caller: Any) -> None:
+async def _tell(scope: Scope, message: Message, caller: Any, threads: CapacityLimiter) -> None:
     values = {
         "caller": caller.name,
         "key_id": caller.key_id,
@@ -70,9 +72,9 @@ async def _tell(scope: Scope, message: Message, caller: Any) -> None:
         "status": message["status"],
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
     }
-    engine: Engine = scope["app"].state.resources.engine
+    engine: Engine = scope["app"].state.resources.housekeeping
     try:
-        await run_in_threadpool(_write, engine, values)
+        await run_sync(_write, engine, values, limiter=threads)
     except SQLAlchemyError as error:  # it has been done: to answer otherwise would be untrue
         told = {name: str(value) for name, value in values.items() if name != "request_id"}
         log.error("audit_entry_not_written", error=type(error).__name__, **told)

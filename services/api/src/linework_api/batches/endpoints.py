@@ -1,12 +1,12 @@
 """Routes of batch searches."""
 
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 from anyio import from_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from linework_api import bodies, cursors
@@ -54,12 +54,14 @@ async def search_batch(
         wanted = await bodies.read_json(request, BatchRequest, MAX_BODY)
         asked |= wanted.model_dump(mode="json")
         make = partial(batch.of_patents, wanted)
-        return (await run_in_threadpool(accept_now, resources, response, caller, key, asked, make))[0]
+        accept = partial(accept_now, resources, response, caller, key, asked, make)
+        return (await resources.database.run(caller.name, accept))[0]
     batch.check_for_pictures()
     reader = UploadReader(resources.store, resources.settings.max_upload_bytes, ("file",))
     upload = (await reader.read(request))["file"]
     asked |= {"file": [upload.name, upload.sha256]}
-    make = partial(batch.of_pictures, upload)
+    names = await reader.used_by(resources.pictures.run(caller.name, partial(batch.names_in, upload)))
+    make = partial(batch.of_pictures, upload, names)
     return await accept_upload(reader, resources, response, caller, key, asked, make)
 
 
@@ -88,9 +90,19 @@ def read_batch(
 
 
 @router.get("/search/batch/{job_id}/export", response_class=StreamingResponse, responses=CSV | READ)
-def export_batch(job_id: UUID, session: WithSession, resources: WithResources, caller: Searcher) -> StreamingResponse:
+async def export_batch(job_id: UUID, resources: WithResources, caller: Searcher) -> StreamingResponse:
     """All of it as CSV: a line for each hit, and one for each query without any."""
-    _, params = results.find(session, job_id, owner=caller.sees_jobs_of)
+    page = partial(exports.page, resources.engine, job_id, owner=caller.sees_jobs_of)
+    first = await resources.database.run(caller.name, partial(page, after=0))
+
+    async def pages() -> AsyncIterator[bytes]:
+        """Each page takes a place of its own: memory holds one page, and no connection waits for the client."""
+        yield exports.head()
+        lines, after = first
+        yield lines
+        while after is not None:
+            lines, after = await resources.database.run(caller.name, partial(page, after=after), patient=True)
+            yield lines
+
     name = f'attachment; filename="batch-{job_id}.csv"'
-    lines = exports.to_csv(results.everything(resources.engine, job_id, params))
-    return StreamingResponse(lines, media_type=MEDIA_TYPES["csv"], headers={"Content-Disposition": name})
+    return StreamingResponse(pages(), media_type=MEDIA_TYPES["csv"], headers={"Content-Disposition": name})

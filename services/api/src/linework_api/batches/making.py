@@ -38,14 +38,17 @@ class Batch:
         found = select(Patent.patent_id).where(span, visible(Patent, params.snapshot)).order_by(Patent.patent_id)
         return self._create(session, params, list(session.scalars(found.limit(MOST_QUERIES + 1))))
 
-    def of_pictures(self, upload: Upload, session: Session) -> Job:
-        """A job for each file of an archive. Raises Unprocessable for one that cannot be read, or holds too many."""
+    def names_in(self, upload: Upload) -> list[str]:
+        """The files of an archive, a few more than a batch may have at most. Raises Unprocessable."""
         source = sources.in_store(self.resources.store, upload.key, upload.name)
         try:
             found = islice(pictures(source, self.resources.settings.max_query_bytes), MOST_QUERIES + 1)
-            names = [picture.name for picture in found]
+            return [picture.name for picture in found]
         except Fault as fault:
             raise Unprocessable(fault.detail, reason=fault.reason) from None
+
+    def of_pictures(self, upload: Upload, names: list[str], session: Session) -> Job:
+        """A job for each file of an archive. Raises Unprocessable for too many."""
         return self._create(session, self._params(session, upload), names)
 
     def check_for_pictures(self) -> None:

@@ -1,23 +1,20 @@
 """What came of a batch."""
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from linework_api import cursors
 from linework_api.batches.schemas import BatchAnswer, BatchParams
 from linework_api.search import records
-from linework_core.db import transaction
 from linework_core.errors import NotFound, Unprocessable
 from linework_core.jobs import service as jobs
 from linework_core.tables import BatchQuery, Job, Search
 
 PLACE: TypeAdapter[tuple[UUID, int]] = TypeAdapter(tuple[UUID, cursors.Ordinal])
-AT_ONCE = 50  # queries that an export reads in one transaction
 
 
 def find(session: Session, job_id: UUID, *, owner: str | None) -> tuple[Job, BatchParams]:
@@ -37,18 +34,6 @@ def answers(session: Session, job_id: UUID, params: BatchParams, *, after: int, 
         .order_by(BatchQuery.ordinal)
     )
     return [_answer(session, query, kept, params) for query, kept in session.execute(rows.limit(limit))]
-
-
-def everything(engine: Engine, job_id: UUID, params: BatchParams) -> Iterator[BatchAnswer]:
-    """All queries in their order; memory holds some of them."""
-    after = 0
-    while True:
-        with transaction(engine) as session:
-            page = answers(session, job_id, params, after=after, limit=AT_ONCE)
-        yield from page
-        if len(page) < AT_ONCE:
-            return
-        after = page[-1].ordinal
 
 
 def position(cursor: str, job_id: UUID) -> int:

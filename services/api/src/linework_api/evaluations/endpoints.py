@@ -1,5 +1,6 @@
 """Routes of evaluations."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from linework_api.evaluations.schemas import Artefact, EvaluationView
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.state import WithResources, WithSession
 from linework_core import store
+from linework_core.db import transaction
 from linework_core.evaluations import EvaluationRequest
 from linework_core.http import problems
 from linework_core.jobs import service as jobs
@@ -49,10 +51,14 @@ def read_evaluation(evaluation_id: UUID, session: WithSession, _: Searcher) -> E
     response_class=Response,
     responses={200: FILE, **problems(400, 401, 403, 404, 422, 503)},
 )
-def read_artefact(
-    evaluation_id: UUID, name: Artefact, session: WithSession, resources: WithResources, _: Searcher
-) -> Response:
+async def read_artefact(evaluation_id: UUID, name: Artefact, resources: WithResources, caller: Searcher) -> Response:
     """A picture, or the measures of every query as CSV."""
-    sha256 = service.artefact(service.find(session, evaluation_id), name)
+
+    def named() -> str:
+        with transaction(resources.engine) as session:
+            return service.artefact(service.find(session, evaluation_id), name)
+
+    key = store.artefact_key(await resources.database.run(caller.name, named))
+    content = await resources.pictures.run(caller.name, partial(store.get, resources.store, key))
     kind = "text/csv" if name.endswith(".csv") else "image/png"
-    return Response(store.get(resources.store, store.artefact_key(sha256)), media_type=kind)
+    return Response(content, media_type=kind)

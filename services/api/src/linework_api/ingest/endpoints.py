@@ -56,7 +56,8 @@ async def ingest(
         params = await _named(request, resources)
         make = partial(_job, params, caller)
         told = {"ingest": params}
-        return (await run_in_threadpool(accept_now, resources, response, caller, key, told, make))[0]
+        accept = partial(accept_now, resources, response, caller, key, told, make)
+        return (await resources.database.run(caller.name, accept))[0]
     if media_type != "multipart/form-data":
         raise UnsupportedMediaType("Send multipart/form-data with 'file', or application/json with 'uri'.")
     reader = UploadReader(resources.store, resources.settings.max_upload_bytes)

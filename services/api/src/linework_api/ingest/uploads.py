@@ -2,10 +2,10 @@
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import obstore
 import structlog
@@ -20,6 +20,7 @@ from linework_core.errors import BadRequest, TooLarge, Unprocessable
 log = structlog.get_logger()
 
 PARTS = ("file", "images")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,14 @@ class UploadReader:
             await run_in_threadpool(self.discard)
             raise
         return self.uploads
+
+    async def used_by(self, work: Awaitable[T]) -> T:
+        """What is made of the uploads before there is a job; where that fails, nothing is kept."""
+        try:
+            return await work
+        except BaseException:
+            await run_in_threadpool(self.discard)
+            raise
 
     async def _read(self, request: Request) -> None:
         _, options = parse_options_header(request.headers.get("content-type", ""))

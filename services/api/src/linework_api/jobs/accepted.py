@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Header, Response
@@ -65,7 +66,7 @@ def accept_now(
 ) -> tuple[JobView, bool]:
     """`accept` in a transaction of its own: the job, and whether it was made now."""
     with transaction(resources.engine) as session:
-        made = []
+        made: list[Job] = []
 
         def make_now() -> Job:
             made.append(make(session))
@@ -74,11 +75,18 @@ def accept_now(
         return accept(session, response, caller, key, request, make_now), bool(made)
 
 
-async def accept_upload(reader: UploadReader, *request: Any) -> JobView:
+async def accept_upload(
+    reader: UploadReader,
+    resources: Resources,
+    response: Response,
+    caller: Caller,
+    *request: Any,
+) -> JobView:
     """`accept_now` for a job that works on an upload. Where none was made now, the upload is not kept."""
     made = False
     try:
-        job, made = await run_in_threadpool(accept_now, *request)
+        make = partial(accept_now, resources, response, caller, *request)
+        job, made = await resources.database.run(caller.name, make, patient=True)
     finally:
         if not made:  # the request failed, or came again and has its job and its upload already
             await run_in_threadpool(reader.discard)

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import PurePath
 from typing import Annotated, Literal
 from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -98,16 +98,15 @@ def cancel_job(job_id: UUID, session: WithSession, caller: AnyCaller) -> JobView
     response_class=Response,
     responses={200: FILE, **problems(400, 401, 403, 404, 422, 503)},
 )
-def read_artefact(
-    job_id: UUID, name: ArtefactName, session: WithSession, resources: WithResources, caller: AnyCaller
-) -> Response:
+async def read_artefact(job_id: UUID, name: ArtefactName, resources: WithResources, caller: AnyCaller) -> Response:
     """A file that a job has made and that its result names, such as the curves of a training."""
-    job = service.find(session, job_id, owner=caller.sees_jobs_of)
+    job = await resources.database.run(caller.name, partial(_read, resources, job_id, caller))
     artefacts = (job.result or {}).get("artefacts", {})
     if name not in artefacts:
         raise NotFound(f"The job {job_id} has no such artefact.")
-    kind = KINDS.get(PurePath(name).suffix, "application/octet-stream")
-    return Response(store.get(resources.store, store.artefact_key(artefacts[name])), media_type=kind)
+    key = store.artefact_key(artefacts[name])
+    content = await resources.pictures.run(caller.name, partial(store.get, resources.store, key))
+    return Response(content, media_type=KINDS.get(PurePath(name).suffix, "application/octet-stream"))
 
 
 @router.get(
@@ -125,7 +124,7 @@ async def follow_job(
     job_id: UUID, request: Request, resources: WithResources, caller: AnyCaller
 ) -> EventSourceResponse:
     """A job as it goes on: an event whenever it changes, the last one when it has ended."""
-    first = await run_in_threadpool(_read, resources, job_id, caller)
+    first = await resources.database.run(caller.name, partial(_read, resources, job_id, caller))
     return EventSourceResponse(_changes(first, resources, caller), ping=15)
 
 
@@ -139,7 +138,7 @@ async def _changes(job: JobView, resources: Resources, caller: Caller) -> AsyncI
     while job.state in service.UNDONE:
         await asyncio.sleep(POLL_SECONDS)
         try:
-            now = await run_in_threadpool(_read, resources, job.id, caller)
+            now = await resources.database.run(caller.name, partial(_read, resources, job.id, caller), patient=True)
         except NotFound:
             return
         except SQLAlchemyError as error:  # the database may be back before the follower gives up

@@ -1,5 +1,6 @@
 """Routes of patents and drawings."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
@@ -82,27 +83,23 @@ def read_drawing(
         304: {"description": "Not changed."},
     },
 )
-def read_image(
+async def read_image(
     drawing_id: Id,
-    session: WithSession,
     resources: WithResources,
-    _: Searcher,
+    caller: Searcher,
     size: Annotated[int | None, Query(ge=16, le=4096, description="Long side in pixels; never enlarged.")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The drawing's picture: greyscale on white, its long side 512 pixels or `size`."""
-    drawing = service.find_drawing(session, drawing_id)
+    drawing, cut = await resources.database.run(caller.name, partial(service.pictured, resources.engine, drawing_id))
     large = size is not None and size > LONG_SIDE
     # a sheet has the original of each of its drawings, so it alone does not tell their pictures apart
     source = f"{drawing.original[:32]}-{drawing.derivative[:32]}" if large else drawing.derivative[:32]
     cached = Cached(f"{source}-{size or LONG_SIDE}")
     if cached.is_known(if_none_match):
         return cached.not_modified()
-    return Response(
-        service.read_image(resources, drawing, size, service.cut_of(session, drawing)),
-        media_type="image/png",
-        headers=cached.headers,
-    )
+    read = partial(service.read_image, resources, drawing, size, cut)
+    return Response(await resources.pictures.run(caller.name, read), media_type="image/png", headers=cached.headers)
 
 
 @router.delete("/patents/{patent_id}", status_code=202, responses=ACCEPTED | problems(404))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from linework_api.patents.schemas import CitationView, DrawingView, FigureView, PatentView, SheetView
@@ -12,6 +12,7 @@ from linework_api.state import Resources
 from linework_core import store
 from linework_core.bounded import Cut
 from linework_core.corpus import open_patent
+from linework_core.db import transaction
 from linework_core.errors import NotFound
 from linework_core.imaging import LONG_SIDE
 from linework_core.tables import Citation, Drawing, Figure, Patent, Sheet
@@ -93,6 +94,13 @@ class Pictured(Protocol):
     def original(self) -> str: ...
     @property
     def derivative(self) -> str: ...
+
+
+def pictured(engine: Engine, drawing_id: str) -> tuple[Drawing, Cut | None]:
+    """A drawing and where on its original it is; nothing is held while its picture is made. Raises NotFound."""
+    with transaction(engine) as session:
+        drawing = find_drawing(session, drawing_id)
+        return drawing, cut_of(session, drawing)
 
 
 def cut_of(session: Session, drawing: Drawing) -> Cut | None:

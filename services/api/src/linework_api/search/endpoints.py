@@ -1,16 +1,21 @@
 """Routes of search."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
+from sqlalchemy.orm import Session
 
 from linework_api.auth import Caller, KeyFirst, needs
-from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
+from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept_now
+from linework_api.one_hop import as_json
 from linework_api.patents import service as patents
 from linework_api.queries import documented, from_query
 from linework_api.search import exports, records, repository, titles
+from linework_api.search.repository import Shown
 from linework_api.search.schemas import (
+    Cluster,
     ClusterOptions,
     Clusters,
     ImageForm,
@@ -23,8 +28,10 @@ from linework_api.search.schemas import (
 )
 from linework_api.search.service import SearchService, decode
 from linework_api.spending import within_quota
-from linework_api.state import WithResources, WithSession
-from linework_core.db import one_by_one
+from linework_api.state import Resources, WithResources, WithSession
+from linework_core.bounded import Decoded
+from linework_core.cluster_titles import Subject
+from linework_core.db import one_by_one, transaction
 from linework_core.errors import TooLarge, UnreadableImage
 from linework_core.http import problems
 from linework_core.jobs import service as jobs
@@ -45,17 +52,17 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/search", responses=READ, response_model=SearchAnswer, openapi_extra=documented(StoredQuery))
+@router.get("/search", responses=READ, openapi_extra=documented(StoredQuery))
 def search_by_stored(
     query: Annotated[StoredQuery, Depends(from_query(StoredQuery))], resources: WithResources, caller: Searching
-) -> Response:
+) -> SearchAnswer:
     """Which drawings look like this drawing or patent, or are what these words say?"""
     with one_by_one(resources.engine) as session:
-        return _written(SearchService(session, resources, caller=caller.name, cursor=query.cursor).by_stored(query))
+        return SearchService(session, resources, caller=caller.name, cursor=query.cursor).by_stored(query)
 
 
 @router.post("/search", responses=problems(400, 401, 403, 404, 413, 422, 503), response_model=SearchAnswer)
-def search_by_image(
+async def search_by_image(
     form: Annotated[ImageForm, Form()],
     options: Annotated[ImageOptions, Query()],
     resources: WithResources,
@@ -63,15 +70,18 @@ def search_by_image(
 ) -> Response:
     """Which drawings look like these pictures? PNG, JPEG, TIFF, GIF, WebP or BMP."""
     limit = resources.settings.max_query_bytes
-    decoded = decode(resources, [read_whole(picture, limit) for picture in form.image], form)
-    with one_by_one(resources.engine) as session:
-        service = SearchService(session, resources, caller=caller.name, cursor=options.cursor)
-        return _written(service.by_images(decoded, form, options))
 
+    def decoded() -> list[Decoded]:
+        return decode(resources, [read_whole(picture, limit) for picture in form.image], form)
 
-def _written(answer: SearchAnswer) -> Response:
-    """An answer as JSON. It was validated when it was made; the framework would do so again."""
-    return Response(answer.model_dump_json(), media_type="application/json")
+    pictures = await resources.pictures.run(caller.name, decoded)  # no connection waits for it
+
+    def answered() -> Response:
+        with one_by_one(resources.engine) as session:
+            service = SearchService(session, resources, caller=caller.name, cursor=options.cursor)
+            return as_json(service.by_images(pictures, form, options))
+
+    return await resources.database.run(caller.name, answered)
 
 
 @router.get("/searches/{search_id}", responses=READ)
@@ -87,43 +97,52 @@ def replay_search(search_id: UUID, session: WithSession, caller: Searcher) -> Re
 
 
 @router.get("/searches/{search_id}/export", response_class=Response, responses=EXPORTED | READ)
-def export_search(
+async def export_search(
     search_id: UUID,
-    session: WithSession,
     resources: WithResources,
     caller: Searcher,
     format: Annotated[Literal["csv", "xlsx", "json"], Query()] = "csv",  # the parameter's public name
 ) -> Response:
     """A search as a file; XLSX has the drawings' pictures in it."""
-    kept = records.find(session, search_id, owner=caller.sees_jobs_of)
-    record = records.read(session, kept)
-    if format == "xlsx":
-        drawings = {shown.drawing_id: shown for shown in repository.details(session, kept.rows).values()}
 
-        def thumbnail(drawing_id: str) -> bytes:
-            return patents.read_image(resources, drawings[drawing_id], exports.THUMBNAIL)
+    def read() -> tuple[SearchRecord, dict[str, Shown]]:
+        with transaction(resources.engine) as session:
+            kept = records.find(session, search_id, owner=caller.sees_jobs_of)
+            drawings = repository.details(session, kept.rows).values() if format == "xlsx" else ()
+            return records.read(session, kept), {shown.drawing_id: shown for shown in drawings}
 
-        content = exports.to_xlsx(record, thumbnail)
-    else:
-        content = exports.to_csv(record) if format == "csv" else exports.to_json(record)
+    record, drawings = await resources.database.run(caller.name, read)
+
+    def written() -> bytes:
+        if format == "xlsx":
+            return exports.to_xlsx(
+                record, lambda name: patents.read_image(resources, drawings[name], exports.THUMBNAIL)
+            )
+        return exports.to_csv(record) if format == "csv" else exports.to_json(record)
+
+    content = await resources.computing.run(caller.name, written)
     name = f'attachment; filename="search-{search_id}.{format}"'
     return Response(content, media_type=exports.MEDIA_TYPES[format], headers={"Content-Disposition": name})
 
 
 @router.get("/searches/{search_id}/clusters", responses=READ)
-def cluster_search(
-    search_id: UUID, session: WithSession, caller: Searcher, wanted: Annotated[ClusterOptions, Query()]
+async def cluster_search(
+    search_id: UUID, resources: WithResources, caller: Searcher, wanted: Annotated[ClusterOptions, Query()]
 ) -> Clusters:
     """The hits put together by likeness, each group with its keywords, and its title once one has been written."""
-    kept = records.find(session, search_id, owner=caller.sees_jobs_of)
-    made, subjects = titles.clustered(session, kept, wanted)
-    return Clusters(search_id=search_id, k=len(made), clusters=titles.named(session, made, subjects))
+    made, subjects = await _clustered(search_id, resources, caller, wanted)
+
+    def named() -> list[Cluster]:
+        with transaction(resources.engine) as session:
+            return titles.named(session, made, subjects)
+
+    clusters = await resources.database.run(caller.name, named)
+    return Clusters(search_id=search_id, k=len(made), clusters=clusters)
 
 
 @router.post("/searches/{search_id}/clusters/titles", status_code=202, responses=ACCEPTED | problems(404))
-def title_clusters(
+async def title_clusters(
     search_id: UUID,
-    session: WithSession,
     resources: WithResources,
     response: Response,
     caller: Annotated[Caller, Depends(needs("enrich"))],
@@ -134,16 +153,29 @@ def title_clusters(
 
     Ask for the same clusters (`k`, `top`) afterwards. What has been named before is named again for nothing.
     """
-    kept = records.find(session, search_id, owner=caller.sees_jobs_of)
+    _, subjects = await _clustered(search_id, resources, caller, wanted)
 
-    def make() -> Job:
-        _, subjects = titles.clustered(session, kept, wanted)
+    def make(session: Session) -> Job:
         params = titles.job_params(subjects, wanted.provider, resources.settings)
         params = within_quota(session, caller, params, resources.settings)
         return jobs.create(session, "enrich", params, owner=caller.name)
 
     request = {"titles": str(search_id), **wanted.model_dump()}
-    return accept(session, response, caller, key, request, make)
+    accept = partial(accept_now, resources, response, caller, key, request, make)
+    return (await resources.database.run(caller.name, accept))[0]
+
+
+async def _clustered(
+    search_id: UUID, resources: Resources, caller: Caller, wanted: ClusterOptions
+) -> tuple[list[Cluster], list[Subject]]:
+    """The clusters and what each is named by: read with a connection, grouped without one."""
+
+    def read() -> titles.Material:
+        with transaction(resources.engine) as session:
+            return titles.material(session, records.find(session, search_id, owner=caller.sees_jobs_of), wanted)
+
+    material = await resources.database.run(caller.name, read)
+    return await resources.computing.run(caller.name, partial(titles.clustered, material, wanted.k))
 
 
 def read_whole(upload: UploadFile, limit: int) -> bytes:

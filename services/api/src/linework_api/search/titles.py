@@ -3,13 +3,14 @@
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from linework_api.search import clusters, records, repository
-from linework_api.search.schemas import Cluster, ClusterOptions
+from linework_api.search.schemas import Cluster, ClusterOptions, Hit
 from linework_core import encoders
 from linework_core.cluster_titles import PICTURES, Subject
 from linework_core.errors import Unprocessable
@@ -19,16 +20,32 @@ from linework_core.tables import ClusterTitle, Search
 OBJECTS = 8
 
 
-def clustered(session: Session, kept: Search, wanted: ClusterOptions) -> tuple[list[Cluster], list[Subject]]:
-    """The best `top` hits of a search in at most k clusters, and what each cluster is named by."""
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What clusters are made of: the best hits of a search with vectors and texts, their derivatives, the query."""
+
+    hits: list[Hit]
+    vectors: list[Any]
+    texts: list[str]
+    pictures: dict[str, str]
+    query: dict[str, Any]
+
+
+def material(session: Session, kept: Search, wanted: ClusterOptions) -> Material:
+    """The best `top` hits of a search, and what is known of them."""
     hits = records.read(session, kept).answer.hits[: wanted.top]
     rows = kept.rows[: wanted.top]
     vectors = repository.vectors_of(session, encoders.facts(session, kept.encoder), rows, kept.snapshot)
     texts = repository.texts_of(session, rows)
-    made = clusters.group([vectors[row] for row in rows], hits, [texts[row] for row in rows], wanted.k)
     pictures = {one.drawing_id: one.derivative for one in repository.details(session, rows).values()}
     query = _query(session, kept)
-    return made, [_subject(cluster, pictures, query) for cluster in made]
+    return Material(hits, [vectors[row] for row in rows], [texts[row] for row in rows], pictures, query)
+
+
+def clustered(of: Material, k: int | None) -> tuple[list[Cluster], list[Subject]]:
+    """The hits in at most k clusters, and what each cluster is named by. Seconds of a core, and no database."""
+    made = clusters.group(of.vectors, of.hits, of.texts, k)
+    return made, [_subject(cluster, of.pictures, of.query) for cluster in made]
 
 
 def named(session: Session, made: Sequence[Cluster], subjects: Sequence[Subject]) -> list[Cluster]:
