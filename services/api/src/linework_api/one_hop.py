@@ -17,22 +17,25 @@ from sqlalchemy.orm import Session
 if TYPE_CHECKING:
     from linework_api.state import Resources
 
-REQUEST = "_request"  # the parameter by which the wrapper gets what it needs
+REQUEST = "_request"  # a parameter for the wrapper alone, where the endpoint has none
 
 
 def in_one_hop(endpoint: Callable[..., Any], status: int | None) -> Callable[..., Awaitable[Any]]:
     """The endpoint as a coroutine that takes a place of the database, and a thread for all of the work."""
     signature = inspect.signature(endpoint)
-    own = inspect.Parameter(REQUEST, inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+    parameters = list(signature.parameters.values())
+    named = next((one.name for one in parameters if one.annotation is Request), None)
+    if named is None:
+        parameters.append(inspect.Parameter(REQUEST, inspect.Parameter.KEYWORD_ONLY, annotation=Request))
 
     @functools.wraps(endpoint)
     async def hopped(**values: Any) -> Any:
-        request: Request = values.pop(REQUEST)
+        request: Request = values[named] if named else values.pop(REQUEST)
         resources: Resources = request.app.state.resources
         whole = functools.partial(_whole, endpoint, values, status or 200)
         return await resources.database.run(request.state.caller.name, whole, left=request.is_disconnected)
 
-    hopped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore[attr-defined]
+    hopped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return hopped
 
 

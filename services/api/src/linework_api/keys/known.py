@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import hmac
 import time
+from functools import partial
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -58,10 +59,12 @@ class KnownKeys:
                 raise Busy("Too many unknown keys are being looked up.", retry_after=2)
             asking = asyncio.create_task(run_sync(self._read, digest, limiter=threads))
             self._asking[digest] = asking
-            asking.add_done_callback(
-                lambda done: self._asking.pop(digest) if self._asking.get(digest) is done else None
-            )
+            asking.add_done_callback(partial(self._answered, digest))
         return await asyncio.shield(asking)
+
+    def _answered(self, digest: str, asking: "asyncio.Task[CallerKey | None]") -> None:
+        if self._asking.get(digest) is asking:
+            del self._asking[digest]
 
     def forget(self) -> None:
         """Ask Postgres again: a key was made or revoked here."""
