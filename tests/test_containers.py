@@ -92,7 +92,7 @@ def test_every_container_has_limits_of_memory_processes_and_cores(name: str) -> 
     assert 0 < service["pids_limit"] <= 2048
     assert service["cpus"] == "${CPUS:-4}" or 0 < service["cpus"] <= 2
     for folder in service.get("tmpfs", ()):
-        assert re.fullmatch(r"/[a-z/]+:size=\d+[gm]", folder), "a folder in memory has a size"
+        assert re.fullmatch(r"/[a-z/]+:size=\d+[gm],mode=1777", folder), "a folder in memory has a size"
 
 
 def test_what_can_wait_leaves_the_cores_to_what_is_waited_for() -> None:
