@@ -230,14 +230,29 @@ def test_one_broken_package_in_a_week_is_set_aside_with_its_reason(
     assert aside.detail
 
 
-def test_an_unreadable_source_fails_the_job_or_sets_it_aside_but_says_why(
+def test_a_source_of_which_nothing_can_be_read_fails_the_job_and_says_why(
     load: Load, client: TestClient, tmp_path: Path
 ) -> None:
     nonsense = tmp_path / "notes.txt"
     nonsense.write_bytes(b"no package at all")
     job = load(nonsense)
-    assert job["progress"]["failed"] == 1
+    assert (job["state"], job["progress"]) == ("failed", {"total": 1, "done": 0, "skipped": 0, "failed": 1})
+    assert job["error"]["type"] == "unreadable-source"
+    assert "unknown-format" in job["error"]["detail"]
+    assert job["result"] == {"records": 1, "set aside: unknown-format": 1}
     assert client.get("/corpus").json()["set_aside"] == {"unknown-format": 1}
+
+
+def test_an_empty_file_with_a_packages_name_is_a_failure_among_what_is_read(
+    load: Load, session: Session, designs: list[Design], tmp_path: Path
+) -> None:
+    folder = tmp_path / "week"
+    folder.mkdir()
+    write_package(folder, designs[0], size=SIZE)
+    (folder / "USD9999999-20210105.ZIP").touch()
+    job = load(folder)
+    assert (job["state"], job["progress"]) == ("succeeded", {"total": 2, "done": 1, "skipped": 0, "failed": 1})
+    assert session.scalars(select(SetAside.record)).all() == ["USD9999999-20210105.ZIP"]
 
 
 def test_a_text_that_the_database_refuses_costs_its_own_record_only(

@@ -97,6 +97,33 @@ def test_a_grant_with_nothing_in_it_but_its_number_is_read(tmp_path: Path) -> No
     assert (record.id, record.granted, record.title, record.figures) == ("USD0907292", None, None, ())
 
 
+NAMES = {
+    "USD0000001-20210105.ZIP": "bad-archive", "I20210112.tar": "bad-archive", "i.tar.gz": "bad-archive",
+    "x.TGZ": "bad-archive", "a.xml": "bad-xml", "b.SGM": "bad-xml", "c.json": "bad-json", "d.jsonl": "bad-json",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [b"", bytes(2000), b"an error page of a server", b"P"], ids=repr)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_has_a_packages_name_and_is_none_is_set_aside_by_its_name(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    folder = write(tmp_path / "week", {name: content, "USD0907292-20210105.ZIP": zipped(package()), "README": b"x"})
+    by_name = {one.name: one for one in found_in(folder) if not isinstance(one, PatentRecord)}
+    assert by_name.keys() == {name, "README"}
+    (rejected,) = (one for one in by_name.values() if isinstance(one, Rejected))
+    assert (rejected.name, rejected.reason) == (name, NAMES[name])
+    assert reasons_in(folder / name) == [NAMES[name]]  # alone, too
+
+
+@pytest.mark.parametrize("content", [b"", b"an error page of a server"], ids=repr)
+def test_the_same_holds_within_a_weekly_tar_and_within_a_zip(tmp_path: Path, content: bytes) -> None:
+    broken = {"I20210105/DESIGN/USD0000001-20210105.ZIP": content}
+    write(tmp_path, {"I20210105.tar": weekly(["D0907292"], others=broken), "b.zip": zipped({"a/x.ZIP": content})})
+    assert reasons_in(tmp_path / "I20210105.tar") == ["bad-archive"]
+    assert reasons_in(tmp_path / "b.zip") == ["bad-archive"]
+
+
 def test_a_package_without_xml_is_set_aside(tmp_path: Path) -> None:
     assert reasons(tmp_path, zipped({"a/a.TIF": tiff()})) == ["no-xml"]
     assert reasons(tmp_path, zipped({})) == ["no-xml"]

@@ -25,7 +25,7 @@ def test_only_designs_are_taken_from_a_weekly_tar(tmp_path: Path) -> None:
     others = {
         "I20210105/UTIL0907/US10881042-20210105.ZIP": b"not even a ZIP",
         "I20210105/PLANT/USPP032642-20210105.ZIP": b"",
-        "I20210105/REISSUE/USRE048378-20210105.ZIP": b"",
+        "I20210105/REISSUE/about.txt": b"",
     }
     data = weekly(["D0907292", "D0907293"], others=others)
     found = found_in(write(tmp_path, {"I20210105.tar": data}) / "I20210105.tar")

@@ -6,6 +6,7 @@ LineworkError
 ├── Unauthorized 401, Forbidden 403
 ├── NotFound 404, Conflict 409
 ├── TooLarge 413, UnsupportedMediaType 415, Unprocessable 422
+├── UnreadableSource 422      why an ingest failed that could read nothing at all
 ├── TooManyRequests 429       carries Retry-After
 │   └── QuotaExceeded 429     of a day or a month, not of a minute
 └── Unavailable 503           a part we need is down; carries Retry-After
@@ -59,6 +60,10 @@ class UnsupportedMediaType(LineworkError):
 
 class Unprocessable(LineworkError):
     status, type, title = 422, "invalid-request", "Invalid request"
+
+
+class UnreadableSource(LineworkError):
+    status, type, title = 422, "unreadable-source", "Nothing of the source can be read"
 
 
 class UnreadableImage(LineworkError):

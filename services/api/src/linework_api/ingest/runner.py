@@ -24,7 +24,7 @@ from linework_api.sheets.reading import SheetRead, read_sheet
 from linework_core import corpus, encoders, store
 from linework_core.bounded import Decoded, Decoder, result_of
 from linework_core.db import transaction
-from linework_core.errors import UnreadableImage
+from linework_core.errors import UnreadableImage, UnreadableSource
 from linework_core.jobs import service as jobs
 from linework_core.jobs.runner import Run
 from linework_core.records import PackageRead, Passed, PatentRecord, ReadTo, Rejected
@@ -150,7 +150,18 @@ class Ingest:
                 batch = []
         self._write(source, batch, ended=True)
         self._discard_uploads()
-        return {"records": self.seen, **dict(sorted(self.outcome.items()))}
+        return self._result()
+
+    def _result(self) -> dict[str, Any]:
+        """What became of the records. Raises UnreadableSource where all of them were set aside."""
+        result = {"records": self.seen, **dict(sorted(self.outcome.items()))}
+        counts = _counts(self.outcome)
+        if counts["failed"] and not counts["done"] and not counts["skipped"]:
+            with self.run.transaction() as session:
+                session.execute(self.run.mine().values(result=result))
+            reasons = ", ".join(f"{count} {what}" for what, count in sorted(self.outcome.items()))
+            raise UnreadableSource(f"Nothing of the source could be read: {reasons}.")
+        return result
 
     def _count_on(self, before: dict[str, Any]) -> ReadTo | None:
         """Count on from where an earlier run of this job wrote that it had come to."""

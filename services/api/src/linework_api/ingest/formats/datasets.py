@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Literal
 import structlog
 
 from linework_api.ingest.formats import deeppatent2, jsons, tables, tars, zips
-from linework_api.ingest.formats.faults import Fault, Found
+from linework_api.ingest.formats.faults import Fault, Found, not_what_it_is_named
 from linework_api.ingest.formats.grouping import Index
 from linework_api.ingest.formats.limits import DOCUMENTS, Limits, is_image
 from linework_api.ingest.formats.pictures import FolderPictures, Pictures, TarPictures, ZipPictures
@@ -70,7 +70,7 @@ def _records_member(where: str, member: jsons.Readable, index: Index, limits: Li
     if _is_json(head) or tables.is_table(head):
         yield from _add_records(where, metered, index, limits)
     else:
-        yield Passed(where, "not-a-package")
+        yield not_what_it_is_named(where, where) or Passed(where, "not-a-package")
 
 
 def read_zip(name: str, file: BinaryIO, limits: Limits) -> Iterator[Found]:

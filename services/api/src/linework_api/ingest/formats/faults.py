@@ -8,7 +8,7 @@ Found = PatentRecord | Rejected | Passed | PackageRead
 REASONS = {
     # the archive or file
     "unknown-format": "neither a package of an office nor a data set that Linework reads: look at what it is",
-    "bad-archive": "the ZIP or tar is damaged: fetch it again",
+    "bad-archive": "the ZIP or tar is damaged or empty: fetch it again",
     "truncated-archive": "the tar ends before its end marker; what came before is taken: fetch it again",
     "nested-archive": "an archive within an archive, deeper than allowed or of a kind not read there: unpack it",
     "encrypted": "a member needs a password: unpack it and ingest the folder",
@@ -37,8 +37,24 @@ REASONS = {
 
 PASSED = {
     "not-a-design": "a utility or plant patent, the reissue of one, or another kind of publication",
-    "not-a-package": "a file that is no part of any record (a README, say)",
+    "not-a-package": "a file that is no part of any record (a README, say); one with a package's name is set aside instead",
 }
+
+
+# What a file's name promises, and the fault of one that is nothing of the kind: empty, damaged, or something else.
+# A CSV promises nothing: most tables are no patents.
+PROMISES = {
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"), "bad-archive"),
+    **dict.fromkeys((".xml", ".sgm", ".sgml"), "bad-xml"),
+    **dict.fromkeys((".json", ".jsonl"), "bad-json"),
+}
+
+
+def not_what_it_is_named(name: str, file: str) -> Rejected | None:
+    """Sets aside, under `name`, a file of unknown content whose own name is a package's; None for any other."""
+    reason = next((reason for ending, reason in PROMISES.items() if file.lower().endswith(ending)), None)
+    detail = "By its content it is not what its name says: it is empty, damaged or incomplete."
+    return Rejected(name, reason, detail) if reason else None
 
 
 class Fault(Exception):

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Literal
 
 from linework_api.ingest.formats import datasets, fulltext, tables, tars, uspto, zips
-from linework_api.ingest.formats.faults import Fault, Found
+from linework_api.ingest.formats.faults import Fault, Found, not_what_it_is_named
 from linework_api.ingest.formats.limits import Limits, is_image
 from linework_api.ingest.formats.pictures import read_all
 from linework_api.ingest.formats.zips import PackageFile
@@ -40,10 +40,8 @@ def find(source: Source, images: Source | None, limits: Limits) -> Iterator[Pack
     if kind == "image":
         yield _found(source.name, Rejected(source.name, "unknown-format", "An image alone does not tell what it is."))
     elif kind == "other":
-        yield _found(
-            source.name,
-            Rejected(source.name, "unknown-format", "It is no ZIP, tar, JSON, XML, or CSV with a column `id`."),
-        )
+        other = Rejected(source.name, "unknown-format", "It is no ZIP, tar, JSON, XML, or CSV with a column `id`.")
+        yield _found(source.name, not_what_it_is_named(source.name, source.name) or other)
     else:
         yield _of_file(kind, source.name, source, images, source.folder(), limits)
 
@@ -120,7 +118,7 @@ def _in_file(
         yield _found(name, Rejected(name, "unreadable", error.detail))
         return
     if kind == "other":
-        yield _found(name, Passed(name, "not-a-package"))
+        yield _found(name, not_what_it_is_named(name, source.name) or Passed(name, "not-a-package"))
     elif kind == "xml" and pictures:
         document = PackageFile(source.name, 0, partial(read_all, source, limits))
         yield Package(name, partial(uspto.read_document, name, document, pictures, limits))

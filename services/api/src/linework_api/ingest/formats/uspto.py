@@ -10,7 +10,7 @@ from typing import IO, BinaryIO, cast
 import structlog
 
 from linework_api.ingest.formats import grant, sheets, st32, tars, zips
-from linework_api.ingest.formats.faults import Fault, Found
+from linework_api.ingest.formats.faults import Fault, Found, not_what_it_is_named
 from linework_api.ingest.formats.grant import parse_day
 from linework_api.ingest.formats.limits import DOCUMENTS, MB, Limits, is_image
 from linework_api.ingest.formats.zips import PackageFile, files_of, open_zip
@@ -165,6 +165,8 @@ def _take(where: str, folder: str, member: tars.Member, loose: "_Loose", limits:
         fault = loose.add(folder, member, magic)
         if fault is not None:
             yield fault.of(PurePosixPath(where).parent.as_posix())
+    elif (broken := not_what_it_is_named(where, member.name)) and broken.reason == "bad-archive":
+        yield broken
     else:
         yield Passed(where, "not-a-design" if "REISSUE" in PurePosixPath(member.name).parts else "not-a-package")
 
