@@ -37,7 +37,7 @@ REASONS = {
 
 PASSED = {
     "not-a-design": "a utility or plant patent, the reissue of one, or another kind of publication",
-    "not-a-package": "a file that is no part of any record (a README, say); one with a package's name is set aside instead",
+    "not-a-package": "a file that is no part of any record (a README), and has no package's name",
 }
 
 
