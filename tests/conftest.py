@@ -6,6 +6,7 @@ LINEWORK_DATA               a folder with real data; tests that need it are skip
 """
 
 import itertools
+import json
 import os
 import shutil
 import tempfile
@@ -26,6 +27,10 @@ from linework_core.settings import Settings
 from linework_local.machine import GB, Machine
 from linework_local.postgres import embedded_postgres
 from linework_local.redis import embedded_redis
+
+# Off in a product: an encoder that embeds nothing, and models from a test's own folders
+os.environ.setdefault("DEBUG_ENCODERS", "true")
+os.environ.setdefault("MODEL_ROOTS", json.dumps([tempfile.gettempdir()]))
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There is a test process for each core: more threads of torch's would only wait for one another

@@ -226,10 +226,21 @@ def test_describe_tells_what_identifies_an_encoder(online: Online, spec: str) ->
 
 @pytest.mark.parametrize(
     ("spec", "status", "type_"),
-    [("no-such", 400, "bad-encoder-spec"), ("/no/folder", 422, "weights-unavailable"), ("", 422, "invalid-request")],
+    [("no-such", 400, "bad-encoder-spec"), ("/no/folder", 422, "model-not-allowed"), ("", 422, "invalid-request")],
 )
 def test_describe_refuses_what_cannot_be_loaded(online: Online, spec: str, status: int, type_: str) -> None:
     problem_of(online.client.post("/describe", json={"spec": spec}), status, type_)
+
+
+@pytest.mark.parametrize("spec", ["checkpoint:{}", "open_clip:local-dir:{}", "timm:test_resnet;weights={}"])
+def test_describe_does_not_tell_which_files_there_are(online: Online, spec: str) -> None:
+    answers = {
+        problem_of(online.client.post("/describe", json={"spec": spec.format(path)}), 422, "model-not-allowed").replace(
+            path, "PATH"
+        )
+        for path in ("/etc/passwd", "/etc", "/no/such/file")
+    }
+    assert len(answers) == 1
 
 
 def test_weights_that_are_not_those_registered_embed_nothing(serve: Serve, settings: Settings) -> None:

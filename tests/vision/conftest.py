@@ -1,9 +1,11 @@
 """Drawings for the tests of encoders, and encoders small enough for them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from PIL import Image, ImageDraw
+
+from linework_core.settings import get_settings
 
 Draw = Callable[..., Image.Image]
 TINY_TIMM = "timm:test_resnet;pretrained=false;seed=0"
@@ -26,3 +28,11 @@ def draw() -> Draw:
         return picture
 
     return drawing
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings() -> Iterator[None]:
+    """A test may set MODEL_ROOTS and the like."""
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()

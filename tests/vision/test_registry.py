@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from linework_vision import load
-from linework_vision.errors import BadSpec, WeightsUnavailable
+from linework_vision.errors import BadSpec, ModelNotAllowed
 from linework_vision.spec import Spec
 
 
@@ -41,7 +41,7 @@ def test_a_wrong_spec_is_refused(spec):
     ],
 )
 def test_missing_weights_are_named(spec):
-    with pytest.raises(WeightsUnavailable, match="/no/"):
+    with pytest.raises(ModelNotAllowed, match="/no/"):
         load(spec)
 
 
@@ -55,7 +55,7 @@ def test_an_unreachable_hub_is_told_with_what_to_do_instead(monkeypatch, tmp_pat
         "    except WeightsUnavailable as error: assert '/path/to/file' in str(error), error\n"
         "    else: raise SystemExit('loaded')\n"
     )
-    env = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PATH": ""}
+    env = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PATH": "", "MODEL_HUBS": '["timm", "open_clip"]'}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SHORTEST_SECRET = 32  # characters
+ModelHub = Literal["timm", "open_clip", "hf-hub"]
 PLACEHOLDERS = ("change", "example", "secret", "password", "default", "replace", "your-", "placeholder")
 
 
@@ -80,6 +81,9 @@ class Settings(BaseSettings):
     split_sheets: bool = True  # into drawings at ingest, where that is certain
 
     default_encoder: str = "linework-mini"
+    model_hubs: list[ModelHub] = []  # whose models a caller may have loaded: 'timm', 'open_clip', 'hf-hub' (anybody's)
+    model_roots: list[Path] = []  # folders whose models a caller may name
+    debug_encoders: bool = False  # 'debug:…', which embeds nothing; for tests
     device: str = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
     embed_batch_size: int = Field(64, gt=0)

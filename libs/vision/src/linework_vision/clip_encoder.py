@@ -11,6 +11,8 @@ from linework_vision import torchvision_gap  # noqa: F401  # before open_clip
 from linework_vision.encoder import Encoder
 from linework_vision.errors import BadSpec, WeightsUnavailable
 from linework_vision.identity import make_manifest
+from linework_vision.model_configs import ClipFile
+from linework_vision.model_sources import HUB, LOCAL, allowed_path, check_hub, checked_copy, could_not_be_loaded
 from linework_vision.pictures import Preprocessing
 from linework_vision.registry import Precision
 from linework_vision.spec import Spec
@@ -18,7 +20,7 @@ from linework_vision.torch_encoder import TorchEncoder, check_device, feature_di
 
 import open_clip  # isort: skip
 
-SCHEMES = ("local-dir:", "hf-hub:")
+SCHEMES = (LOCAL, HUB)
 
 
 class ImageTower(nn.Module):
@@ -64,7 +66,7 @@ def load_open_clip(spec: Spec, device: str, precision: Precision) -> Encoder:
 
 
 def split_name(name: str) -> tuple[str, str | None]:
-    """Model and weights of `NAME/PRETRAINED`, where PRETRAINED is a tag or a path. Raises BadSpec."""
+    """Model and weights of `NAME/PRETRAINED`, where PRETRAINED is a tag or a path. Raises BadSpec, ModelNotAllowed."""
     if name.startswith(SCHEMES):
         return name, None
     model, _, pretrained = name.partition("/")
@@ -72,9 +74,12 @@ def split_name(name: str) -> tuple[str, str | None]:
         raise BadSpec(f"open_clip knows no model '{model}'.")
     if not pretrained:
         raise BadSpec(f"Name the weights too: open_clip:{model}/TAG or open_clip:{model}//path/to/file.")
+    if "/" in pretrained:
+        return model, str(allowed_path(pretrained))
     tags = open_clip.list_pretrained_tags_by_model(model)
-    if pretrained not in tags and not Path(pretrained).is_file():
-        raise WeightsUnavailable(f"'{pretrained}' is neither a file here nor one of {model}'s weights: {tags}.")
+    if pretrained not in tags:
+        raise WeightsUnavailable(f"'{pretrained}' is none of {model}'s weights: {tags}.")
+    check_hub("open_clip")
     return model, pretrained
 
 
@@ -89,16 +94,28 @@ def preprocessing_of(clip: Any) -> Preprocessing:
 
 
 def create_clip(name: str, pretrained: str | None) -> tuple[Any, Any]:
-    """The model, on the CPU and in evaluation mode, and its tokenizer. Raises WeightsUnavailable."""
+    """The model, on the CPU and in evaluation mode, and its tokenizer.
+
+    Raises BadSpec, ModelNotAllowed, WeightsUnavailable.
+    """
     try:
-        clip = open_clip.create_model(name, pretrained=pretrained, device="cpu", require_pretrained=True)
-        return clip.eval(), open_clip.get_tokenizer(name)
+        if not name.startswith(SCHEMES):
+            return _create(name, pretrained)
+        with checked_copy(name, "open_clip_config.json", ClipFile) as folder:
+            return _create(f"{LOCAL}{folder}", None)
     except Exception as error:  # open_clip, the hub's client and torch each raise their own
-        raise WeightsUnavailable(
-            f"'{name}' could not be loaded: {str(error)[:300]} If no model hub can be reached from here, copy the"
-            f" weights to this machine and name the file, open_clip:NAME//path/to/file, or a folder with"
-            f" open_clip_config.json and the weights, open_clip:local-dir:/path."
-        ) from error
+        example = "open_clip:NAME//path/to/file, or open_clip:local-dir:/folder"
+        raise could_not_be_loaded(name, error, example) from error
+
+
+def _create(name: str, pretrained: str | None) -> tuple[Any, Any]:
+    text = open_clip.get_model_config(name)["text_cfg"]
+    by_transformers = bool(text.get("hf_tokenizer_name") or text.get("hf_model_name"))
+    if not name.startswith(SCHEMES) and (by_transformers or "siglip" in name.lower()):
+        check_hub("open_clip")  # these fetch their tokenizers
+    clip = open_clip.create_model(name, pretrained=pretrained, device="cpu", require_pretrained=True, weights_only=True)
+    forced: dict[str, Any] = {"trust_remote_code": False} if text.get("hf_tokenizer_name") else {}
+    return clip.eval(), open_clip.get_tokenizer(name, **forced)
 
 
 def _display_name(name: str, pretrained: str | None) -> str:

@@ -39,7 +39,7 @@ class DebugEncoder(Encoder):
 def load_debug(spec: Spec) -> Encoder:
     """Raises BadSpec."""
     spec.allow(("delay_ms", "text"))
-    if not spec.name.isdecimal() or not 0 < int(spec.name) <= 4000:
+    if not (spec.name.isascii() and spec.name.isdecimal() and len(spec.name) <= 4 and 0 < int(spec.name) <= 4000):
         raise BadSpec("A debug encoder is named by its dimension, from 1 to 4000: debug:16")
     manifest = make_manifest(
         name=f"debug {spec.name}",
@@ -51,5 +51,5 @@ def load_debug(spec: Spec) -> Encoder:
         has_text=spec.flag("text", default=False),
     )
     encoder = DebugEncoder(manifest)
-    encoder.delay_ms = spec.integer("delay_ms", default=0) or 0
+    encoder.delay_ms = spec.integer("delay_ms", default=0, most=60_000)
     return encoder

@@ -4,6 +4,7 @@ LineworkError
 ├── BadRequest
 │   └── BadSpec 400             no such encoder, or an option that it does not know
 ├── Unprocessable
+│   ├── ModelNotAllowed 422     the operator lets no model in from that hub or path (MODEL_HUBS, MODEL_ROOTS)
 │   ├── WeightsUnavailable 422  the weights are neither on this machine nor to be fetched
 │   └── NoTextTower 422         this encoder maps drawings only
 └── NotFinite 500               the model gave NaN or infinity; `rows` says for which items
@@ -20,6 +21,10 @@ class BadSpec(BadRequest):
 
 class WeightsUnavailable(Unprocessable):
     type, title = "weights-unavailable", "The encoder's weights are not available"
+
+
+class ModelNotAllowed(Unprocessable):
+    type, title = "model-not-allowed", "No model may be loaded from there"
 
 
 class NoTextTower(Unprocessable):

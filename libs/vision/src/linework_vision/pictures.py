@@ -1,6 +1,6 @@
 """Drawings as model inputs: fitted on white, nothing of them cut off. No torch here; the model's side normalises."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from linework_vision.errors import BadSpec
 
+MAX_SIDE = 1024  # pixels of a model's input; a derivative is half as long
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 WHITE = 255
 INK = 224  # a grey below this is ink; above are the resize's overshoot and a scan's dust
 INK_MARGIN = 0.03  # of the size, left free around the ink: an outline is seen with the white on both of its sides
@@ -28,8 +31,8 @@ class Preprocessing(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
+    height: Side
+    width: Side
     interpolation: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]

@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from linework_core.settings import get_settings
 from linework_vision.encoder import Encoder
 from linework_vision.errors import BadSpec
+from linework_vision.model_sources import allowed_path
 from linework_vision.spec import Spec
 
 Precision = Literal["fp32", "bf16"]
@@ -25,17 +27,20 @@ def load(spec: str, *, device: str = "cpu", precision: Precision = "fp32") -> En
     - `open_clip:NAME/PRETRAINED`, a tag or a local file; `open_clip:local-dir:/folder`, `open_clip:hf-hub:ORG/NAME`
     - `checkpoint:/folder`, or just the folder: what Linework's trainer writes; `checkpoint:sha256:HEX`: the same
       out of the object store
-    - `debug:DIMENSION`: for tests
+    - `debug:DIMENSION`: for tests, with the setting DEBUG_ENCODERS
 
-    Raises BadSpec, WeightsUnavailable.
+    Hubs and paths are subject to the settings MODEL_HUBS and MODEL_ROOTS (model_sources.py).
+
+    Raises BadSpec, ModelNotAllowed, WeightsUnavailable.
     """
     parsed = Spec.parse(spec)
-    loader = _LOADERS.get(parsed.prefix)
+    known = {prefix for prefix in _LOADERS if prefix != "debug" or get_settings().debug_encoders}
+    loader = _LOADERS[parsed.prefix] if parsed.prefix in known else None
     if loader is None and "/" in parsed.prefix:
         parsed = Spec.parse(f"checkpoint:{parsed.text}")
         loader = _load_checkpoint
     if loader is None:
-        raise BadSpec(f"'{spec}' names no encoder. Known: {', '.join(sorted(_LOADERS))}, or a checkpoint's folder.")
+        raise BadSpec(f"'{spec}' names no encoder. Known: {', '.join(sorted(known))}, or a checkpoint's folder.")
     return loader(parsed, device, precision)
 
 
@@ -72,9 +77,9 @@ def _load_checkpoint(spec: Spec, device: str, precision: Precision) -> Encoder:
     from linework_vision.checkpoint import load_checkpoint
     from linework_vision.stored import STORED, fetch_checkpoint
 
-    if spec.name.startswith(STORED):
-        spec = replace(spec, name=str(fetch_checkpoint(spec.name)))
-    return load_checkpoint(spec, device, precision)
+    spec.allow(())
+    folder = fetch_checkpoint(spec.name) if spec.name.startswith(STORED) else allowed_path(spec.name)
+    return load_checkpoint(replace(spec, name=str(folder)), device, precision)
 
 
 def _load_shipped(spec: Spec, device: str, precision: Precision) -> Encoder:

@@ -43,11 +43,11 @@ class Spec:
             raise BadSpec(f"'{key}' in '{self.text}' is true or false.")
         return value == "true"
 
-    def integer(self, key: str, *, default: int | None = None) -> int | None:
-        """Raises BadSpec unless the option is a whole number of at least 0."""
+    def integer(self, key: str, *, default: int, most: int, least: int = 0) -> int:
+        """The option, or `default` where it is not given. Raises BadSpec unless it is a whole number within bounds."""
         value = self.options.get(key)
         if value is None:
             return default
-        if not value.isdecimal():
-            raise BadSpec(f"'{key}' in '{self.text}' is a whole number.")
+        if not (value.isascii() and value.isdecimal() and len(value) <= len(str(most)) and least <= int(value) <= most):
+            raise BadSpec(f"'{key}' is a whole number from {least} to {most}.")
         return int(value)

@@ -54,7 +54,7 @@ class TextTower(ABC):
 
 
 def load_text_tower(name: str, device: str = "cpu") -> TextTower:
-    """A tower by its name. Raises BadSpec, WeightsUnavailable.
+    """A tower by its name. Raises BadSpec, ModelNotAllowed, WeightsUnavailable.
 
     - `minilm`: all-MiniLM-L6-v2 out of an installed package; never asks the network
     - `open_clip:NAME/PRETRAINED`, a tag or a local file; `open_clip:local-dir:/folder`: the text side of a CLIP model

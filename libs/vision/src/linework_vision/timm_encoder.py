@@ -1,6 +1,5 @@
 """Any image model of timm, its pooled features as the vector: `timm:NAME[;options]`."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,9 +7,11 @@ from torch import nn
 
 from linework_vision import sketch_a_net, torchvision_gap  # noqa: F401  # a model more; before timm
 from linework_vision.encoder import Encoder
-from linework_vision.errors import BadSpec, WeightsUnavailable
+from linework_vision.errors import BadSpec
 from linework_vision.identity import make_manifest
-from linework_vision.pictures import Preprocessing
+from linework_vision.model_configs import TimmFile
+from linework_vision.model_sources import HUB, LOCAL, allowed_path, check_hub, checked_copy, could_not_be_loaded
+from linework_vision.pictures import MAX_SIDE, Preprocessing
 from linework_vision.registry import Precision
 from linework_vision.spec import Spec
 from linework_vision.torch_encoder import TorchEncoder, check_device, feature_dimension, weights_digest
@@ -18,17 +19,18 @@ from linework_vision.torch_encoder import TorchEncoder, check_device, feature_di
 import timm  # isort: skip
 from timm.data.config import resolve_data_config  # isort: skip
 
+MOST_SEED = 2**32 - 1
 OPTIONS = ("image_size", "pretrained", "seed", "weights")
 
 
 def load_timm(spec: Spec, device: str, precision: Precision) -> Encoder:
     """Options: `weights=/file` loads a local file instead of the hub's; `pretrained=false;seed=N` gives random
-    weights (tests, and untrained baselines); `image_size=N`. Raises BadSpec, WeightsUnavailable.
+    weights (tests, and untrained baselines); `image_size=N`. Raises BadSpec, ModelNotAllowed, WeightsUnavailable.
     """
     spec.allow(OPTIONS)
     check_device(device)
     net = _create(spec)
-    preprocessing = preprocessing_of(net, spec.integer("image_size"))
+    preprocessing = preprocessing_of(net, image_size(spec))
     manifest = make_manifest(
         name=_name(spec),
         spec=spec.text,
@@ -58,46 +60,58 @@ def preprocessing_of(net: nn.Module, image_size: int | None = None) -> Preproces
 
 
 def create_backbone(name: str, *, pretrained: bool = False, image_size: int | None = None, **more: Any) -> nn.Module:
-    """A timm model without its classifier. Raises BadSpec if timm knows no such model."""
-    if not name.startswith(("hf-hub:", "hf_hub:", "local-dir:")) and not timm.is_model(name):
+    """A timm model without its classifier.
+
+    Raises BadSpec if timm knows no such model, ModelNotAllowed, and what timm and the hub's client raise.
+    """
+    source, colon, place = name.partition(":")
+    if colon:  # timm reads the source's name in any case, and takes hf_hub, too
+        source = source.lower().replace("_", "-") + ":"
+        if source not in (LOCAL, HUB):
+            raise BadSpec(f"timm knows no model '{name}'.")
+        with checked_copy(source + place, "config.json", TimmFile) as folder:
+            return _made(f"{LOCAL}{folder}", pretrained=pretrained)
+    if not timm.is_model(name):
         raise BadSpec(f"timm knows no model '{name}'.")
-    config = None if ":" in name else timm.get_pretrained_cfg(name)
+    if pretrained and "pretrained_cfg_overlay" not in more:
+        check_hub("timm")
+    config = timm.get_pretrained_cfg(name)
     if image_size and config is not None and config.fixed_input_size:
         more["img_size"] = image_size
-    net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **more)
+    return _made(name, pretrained=pretrained, **more)
+
+
+def _made(name: str, **more: Any) -> nn.Module:
+    net: nn.Module = timm.create_model(name, num_classes=0, **more)
     return net
 
 
 def _create(spec: Spec) -> nn.Module:
-    size, weights = spec.integer("image_size"), spec.options.get("weights")
+    size, weights = image_size(spec), spec.options.get("weights")
     if not spec.flag("pretrained", default=True):
         if weights:
             raise BadSpec("'weights' and 'pretrained=false' exclude each other.")
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(spec.integer("seed", default=0) or 0)
+            torch.manual_seed(spec.integer("seed", default=0, most=MOST_SEED))
             return create_backbone(spec.name, image_size=size)
     if "seed" in spec.options:
         raise BadSpec("'seed' is for random weights: add pretrained=false.")
-    if weights and not Path(weights).is_file():
-        raise WeightsUnavailable(f"There is no file {weights} on this machine.")
-    overlay = {"pretrained_cfg_overlay": {"file": weights}} if weights else {}
+    overlay: dict[str, Any] = {}
+    if weights:
+        # no other source: timm would follow what the model's own entry says of its format
+        overlay["pretrained_cfg_overlay"] = {"file": str(allowed_path(weights)), "custom_load": False}
     try:
         return create_backbone(spec.name, pretrained=True, image_size=size, **overlay)
-    except BadSpec:
-        raise
     except Exception as error:  # the hub's client, torch and safetensors each raise their own
-        raise WeightsUnavailable(
-            f"The weights of '{spec.name}' could not be loaded: {_first_line(error)} If no model hub can be"
-            f" reached from here, copy the file to this machine and name it: timm:{spec.name};weights=/path/to/file"
-            f" (or ;pretrained=false for random weights)."
-        ) from error
+        example = f"timm:{spec.name};weights=/path/to/file (or ;pretrained=false for random weights)."
+        raise could_not_be_loaded(spec.name, error, example) from error
+
+
+def image_size(spec: Spec) -> int | None:
+    """The option of that name. Raises BadSpec."""
+    return spec.integer("image_size", default=0, least=16, most=MAX_SIDE) or None
 
 
 def _name(spec: Spec) -> str:
     random = "" if spec.flag("pretrained", default=True) else " random"
     return f"timm {spec.name}{random}"
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300].rstrip(".") + "."
