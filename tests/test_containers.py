@@ -20,7 +20,7 @@ VARIABLE = re.compile(r"\$\{([A-Z_]+)(:[-?])?([^}]*)\}")
 
 # Where a setting is given otherwise than by compose
 BY_IMAGE = {"API_HOST", "ALIVE_FILE", "CACHE_DIR"}
-NEVER_HERE = {
+NEVER_HERE = {"DEBUG_ENCODERS", 
     "AUTH",  # on, as it is by default: the gateway is not on loopback
     "LLM_API_KEY",  # files with these are mounted instead
     "CAPTIONER_API_KEY",
@@ -206,7 +206,9 @@ def test_every_setting_can_be_given() -> None:
     assert {name.upper() for name in Settings.model_fields} - given - by_image == NEVER_HERE
 
 
-def test_defaults_are_those_of_the_settings() -> None:
+def test_defaults_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
     ours = {"OBJECT_STORE_URL", "INGEST_ROOTS", "TRAIN_LOADERS"}  # containers have folders and cores of their own
     defaults = Settings(_env_file=None)
     for name, given in asked_for().items():
