@@ -20,7 +20,8 @@ VARIABLE = re.compile(r"\$\{([A-Z_]+)(:[-?])?([^}]*)\}")
 
 # Where a setting is given otherwise than by compose
 BY_IMAGE = {"API_HOST", "ALIVE_FILE", "CACHE_DIR"}
-NEVER_HERE = {"DEBUG_ENCODERS", 
+NEVER_HERE = {
+    "DEBUG_ENCODERS",  # for tests
     "AUTH",  # on, as it is by default: the gateway is not on loopback
     "LLM_API_KEY",  # files with these are mounted instead
     "CAPTIONER_API_KEY",
