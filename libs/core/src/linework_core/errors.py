@@ -4,7 +4,7 @@ LineworkError
 ├── BadRequest 400            the request cannot be understood or obeyed as it stands
 │   └── UnreadableImage 422   what should be an image is none, or is too large
 ├── Unauthorized 401, Forbidden 403
-├── NotFound 404, Conflict 409
+├── NotFound 404, Conflict 409, Gone 410
 ├── TooLarge 413, UnsupportedMediaType 415, Unprocessable 422
 ├── UnreadableSource 422      why an ingest failed that could read nothing at all
 ├── TooManyRequests 429       carries Retry-After
@@ -48,6 +48,10 @@ class NotFound(LineworkError):
 
 class Conflict(LineworkError):
     status, type, title = 409, "conflict", "Conflict"
+
+
+class Gone(LineworkError):
+    status, type, title = 410, "gone", "Not kept any more"
 
 
 class TooLarge(LineworkError):

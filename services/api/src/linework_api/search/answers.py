@@ -28,13 +28,17 @@ DECIMALS = 6  # of the scores that are shown; the record keeps all
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was found. `head` holds the answer's own members: counts, facets, dates, `exact`, `next`."""
+    """What was found. `head` holds the answer's own members: counts, facets, dates, `exact`, `next`.
+
+    `before` is how many hits earlier pages have.
+    """
 
     encoder: EncoderFacts
     hits: list[Scored]
     group_by: str
     plan: dict[str, Any]
     head: dict[str, Any]
+    before: int = 0
 
 
 def assemble(
@@ -48,7 +52,7 @@ def assemble(
         search_id=search_id,
         encoder=EncoderName(id=answer.encoder.encoder_id, name=answer.encoder.name),
         plan=answer.plan if explain else None,
-        hits=[_hit(rank, hit, details, others) for rank, hit in enumerate(answer.hits, start=1)],
+        hits=[_hit(rank, hit, details, others) for rank, hit in enumerate(answer.hits, start=answer.before + 1)],
         **answer.head,
     )
 

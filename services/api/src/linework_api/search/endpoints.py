@@ -52,7 +52,7 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/search", responses=READ, openapi_extra=documented(StoredQuery))
+@router.get("/search", responses=READ | problems(410), openapi_extra=documented(StoredQuery))
 def search_by_stored(
     query: Annotated[StoredQuery, Depends(from_query(StoredQuery))], resources: WithResources, caller: Searching
 ) -> SearchAnswer:
@@ -61,7 +61,7 @@ def search_by_stored(
         return SearchService(session, resources, caller=caller.name, cursor=query.cursor).by_stored(query)
 
 
-@router.post("/search", responses=problems(400, 401, 403, 404, 413, 422, 503), response_model=SearchAnswer)
+@router.post("/search", responses=problems(400, 401, 403, 404, 410, 413, 422, 503), response_model=SearchAnswer)
 async def search_by_image(
     form: Annotated[ImageForm, Form()],
     options: Annotated[ImageOptions, Query()],

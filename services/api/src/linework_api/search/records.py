@@ -48,6 +48,21 @@ def keep(
     nearest.cursor(session.connection()).execute(_INSERT, values, prepare=True)
 
 
+def extend(session: Session, record: Search, hits: list[Scored], *, following: str | None) -> bool:
+    """Add a page's hits behind those that were read; False if somebody else has changed the record since."""
+    values = {
+        "id": record.id,
+        "known": len(record.rows),
+        "rows": [hit.row for hit in hits],
+        "scores": Jsonb([_scores(hit) for hit in hits]),
+        "answer": Jsonb({"next": following}),
+    }
+    return nearest.cursor(session.connection()).execute(_EXTEND, values, prepare=True).rowcount == 1
+
+
+_EXTEND = """
+    UPDATE searches SET rows = rows || %(rows)s::bigint[], scores = scores || %(scores)s, answer = answer || %(answer)s
+    WHERE id = %(id)s AND cardinality(rows) = %(known)s"""
 _COLUMNS = (
     *("id", "owner", "request", "query", "vectors", "encoder", "snapshot"),
     *("plan", "answer", "rows", "scores", "took_ms"),
@@ -90,14 +105,12 @@ def read(session: Session, record: Search) -> SearchRecord:
 
 
 def replay(session: Session, record: Search) -> Replay:
-    """Rank the same query again, exactly, on the snapshot that it was asked on."""
+    """Rank the same query again, exactly, on the snapshot that it was asked on: all the pages that it has, at once."""
     before = hits_of(record)
     encoder = encoders.facts(session, record.encoder)
     target, scope = understood(record, encoder)
-    again = scoring.rank(
-        session, encoder, target, scope, len(before), by_patent=record.query["group_by"] == "patent",
-        after=_position(record),
-    )  # fmt: skip
+    by_patent = record.query["group_by"] == "patent"
+    again = scoring.rank(session, encoder, target, scope, len(before), by_patent=by_patent)
     was, is_now = [hit.drawing_id for hit in before], [hit.drawing_id for hit in again]
     return Replay(
         search_id=record.id,
@@ -116,14 +129,8 @@ def understood(record: Search, encoder: EncoderFacts) -> tuple[Target, Scope]:
     return target, Scope.from_json(query["scope"])
 
 
-def _position(record: Search) -> scoring.Position | None:
-    after = record.answer.get("after_position")
-    return (float(after[0]), str(after[1])) if after else None
-
-
 def _answer(session: Session, record: Search, hits: list[Scored]) -> SearchAnswer:
     encoder = encoders.facts(session, record.encoder)
     target, scope = understood(record, encoder)
-    head = {name: value for name, value in record.answer.items() if name != "after_position"}
-    answer = Answer(encoder, hits, record.query["group_by"], record.plan, head)
+    answer = Answer(encoder, hits, record.query["group_by"], record.plan, record.answer)
     return assemble(session, answer, target, scope, search_id=record.id)

@@ -173,7 +173,8 @@ def texts_of(session: Session, rows: Sequence[int]) -> dict[int, str]:
 
 
 def find_search(session: Session, search_id: UUID) -> Search | None:
-    return session.get(Search, search_id)
+    """The record as it is now: a later page may have joined it since it was last read."""
+    return session.get(Search, search_id, populate_existing=True)
 
 
 def count_unrecorded(session: Session, owner: str) -> None:

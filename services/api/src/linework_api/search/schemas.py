@@ -108,7 +108,7 @@ class SearchOptions(RankingOptions):
     """The filters, and how the answer should look."""
 
     cursor: str | None = Field(
-        None, max_length=1000, description="`next` of the page before; send the same request with it."
+        None, max_length=16_000, description="`next` of the page before; send the same request with it."
     )
     facets: Annotated[list[Facet], BeforeValidator(_split)] = Field(
         [], max_length=4, description="Count the eligible drawings by these; several with commas between, or repeated."
@@ -236,7 +236,9 @@ class SearchAnswer(BaseModel):
     eligible: int = Field(description="Drawings (with `group_by=patent`: patents) that pass and can be ranked.")
     unindexed: int = Field(description="Drawings that pass the filters and have no vector yet.")
     undated: int = Field(description="Drawings that only a missing date keeps from passing.")
-    exact: bool = Field(description="True when every eligible drawing was compared.")
+    exact: bool = Field(
+        description="True when every eligible drawing was compared; on a later page: every one that no page before has."
+    )
     facets: dict[Facet, dict[str, int]] | None = None
     plan: dict[str, Any] | None = Field(None, description="With `explain=true`: how the ranking was planned.")
     next: str | None

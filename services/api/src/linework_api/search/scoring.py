@@ -9,8 +9,8 @@ from typing import Any
 
 from pgvector import HalfVector
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import Float, Subquery, and_, bindparam, cast, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import BigInteger, ColumnElement, Float, Subquery, and_, bindparam, cast, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.orm import Session
 
 from linework_api.search import words
@@ -45,23 +45,35 @@ def rank(
     limit: int | None,
     *,
     after: Position | None = None,
+    without: Collection[int] = (),
     among: Collection[int] | None = None,
     by_patent: bool = False,
 ) -> list[Scored]:
     """The best drawings (or with `by_patent` the best drawing of each of the best patents), ties by drawing id.
 
-    `after` goes on behind a page; `among` restricts to rows of drawings; `limit` None returns all.
+    `after` goes on behind a page; `among` restricts to rows of drawings, `without` leaves some out (with `by_patent`
+    their patents); `limit` None returns all.
     """
     scored = _scored(encoder, target, scope, among)
     if by_patent:
         best = (scored.c.patent_id, scored.c.score.desc(), scored.c.drawing_id)
         scored = select(scored).ext(distinct_on(scored.c.patent_id)).order_by(*best).subquery("best")
     statement = select(scored).order_by(scored.c.score.desc(), scored.c.drawing_id).limit(limit)
+    if without:
+        statement = statement.where(_is_none_of(without, scored, by_patent=by_patent))
     if after is not None:
         score, drawing_id = after
         tie = and_(scored.c.score == score, scored.c.drawing_id > drawing_id)
         statement = statement.where(or_(scored.c.score < score, tie))
     return [Scored(*row) for row in session.execute(statement)]
+
+
+def _is_none_of(rows: Collection[int], scored: Subquery, *, by_patent: bool) -> ColumnElement[bool]:
+    """A condition that Postgres checks by a hash, however many rows there are; an array it would read each time."""
+    named = select(func.unnest(bindparam("left_out", list(rows), type_=ARRAY(BigInteger))))
+    if by_patent:
+        return scored.c.patent_id.not_in(select(Drawing.patent_id).where(Drawing.row_id.in_(named)))
+    return scored.c.drawing_row.not_in(named)
 
 
 def _scored(encoder: EncoderFacts, target: Target, scope: Scope, among: Collection[int] | None) -> Subquery:

@@ -10,10 +10,11 @@ import numpy as np
 from pgvector import HalfVector
 from sqlalchemy.orm import Session
 
-from linework_api.search import records, repository
+from linework_api.search import pages, records, repository, walking
 from linework_api.search.answers import Answer, assemble
 from linework_api.search.counts import Counts
-from linework_api.search.finding import Finder, Finding, snapshot_of
+from linework_api.search.finding import Finder, Finding, later_page
+from linework_api.search.pages import Before, Recorded, Unrecorded
 from linework_api.search.repository import Queried
 from linework_api.search.schemas import (
     Crop,
@@ -44,6 +45,11 @@ class Question:
     options: SearchOptions
     described: dict[str, Any]
 
+    @property
+    def request(self) -> dict[str, Any]:
+        """The search as it was asked, for its record."""
+        return _request(self.options, self.described)
+
 
 class SearchService:
     """One search on one session: its snapshot and its encoder are taken once, at the start."""
@@ -64,7 +70,8 @@ class SearchService:
         self.caller = caller
         newest, number = at or repository.now(session)
         self.encoder = self._encoder(number)
-        self.snapshot = newest if cursor is None else min(newest, snapshot_of(cursor))
+        self.place = None if cursor is None else pages.read(cursor)
+        self.snapshot = min(newest, self.place.snapshot) if isinstance(self.place, Unrecorded) else newest
 
     def _encoder(self, number: int) -> EncoderFacts:
         """An encoder is read once a process, as values: a row would be forgotten with a session that rolls back."""
@@ -75,18 +82,21 @@ class SearchService:
 
     def by_images(self, decoded: list[Decoded], asked: Refinement, options: SearchOptions) -> SearchAnswer:
         """Search by pictures that the caller sent, already decoded."""
+        if isinstance(self.place, Recorded):
+            return self._next_page(self.place, options, _described(decoded, asked))
         return self._answer(self.ask_images(decoded, asked, options))
 
     def by_stored(self, query: StoredQuery) -> SearchAnswer:
         """Search by a drawing or a patent of the corpus, by words, or by what was liked. Raises NotFound."""
+        if isinstance(self.place, Recorded):
+            return self._next_page(self.place, query, {})
         return self._answer(self.ask_stored(query))
 
     def ask_images(self, decoded: list[Decoded], asked: Refinement, options: SearchOptions) -> Question:
         """What `by_images` would search by. Raises Unavailable where the embedder does not answer."""
         vectors = self.resources.embedder.embed_drawings([one.png for one in decoded], self.encoder.encoder_id)
         scope = resolve(self.session, options, self.snapshot)
-        described = asked.model_dump(exclude={"image"}, exclude_unset=True) | {"images": [one.hash for one in decoded]}
-        return Question(self._target(vectors, asked), scope, options, described)
+        return Question(self._target(vectors, asked), scope, options, _described(decoded, asked))
 
     def ask_stored(self, query: StoredQuery) -> Question:
         """What `by_stored` would search by. Raises NotFound, and Unprocessable without drawings, or without a date."""
@@ -104,7 +114,7 @@ class SearchService:
     def keep(self, question: Question) -> UUID:
         """Rank, and write the record only: the answer is put together when somebody reads it."""
         search_id = uuid4()
-        self._keep(search_id, question, self._rank(question))
+        self._keep(search_id, question, self._rank(question, search_id))
         return search_id
 
     # ---- what is looked for
@@ -154,31 +164,59 @@ class SearchService:
 
     def _answer(self, question: Question) -> SearchAnswer:
         """The record, or the note that there was a search, is written last: an answer that fails leaves none."""
-        answer, options = self._rank(question), question.options
+        options = question.options
         search_id = uuid4() if options.record else None
+        answer = self._rank(question, search_id)
         told = assemble(
             self.session, answer, question.target, question.scope, search_id=search_id, explain=options.explain
         )
         if search_id is not None:
             self._keep(search_id, question, answer)
-        else:
+        elif not answer.before:  # a walk through pages is one search
             repository.count_unrecorded(self.session, self.caller)
         return told
 
-    def _rank(self, question: Question) -> Answer:
-        scope, options = question.scope, question.options
-        counts = self.resources.tally.count(self.session, self.encoder, scope, patents=options.group_by == "patent")
-        finder = Finder(self.session, self.encoder, question.target, scope, eligible=counts.eligible)
-        return self._understood(finder.find(options), counts, scope, options)
+    def _next_page(self, place: Recorded, options: SearchOptions, described: dict[str, Any]) -> SearchAnswer:
+        return walking.next_page(self.session, place, options, _request(options, described), caller=self.caller)
+
+    def _rank(self, question: Question, search_id: UUID | None) -> Answer:
+        """A page of a search; `search_id` is that of its record."""
+        target, scope, options = question.target, question.scope, question.options
+        by_patent, before = options.group_by == "patent", self._before(question)
+        counts = self.resources.tally.count(self.session, self.encoder, scope, patents=by_patent)
+        if before.hits:
+            page = later_page(self.session, self.encoder, target, scope, options.limit, before, by_patent=by_patent)
+        else:
+            page = Finder(self.session, self.encoder, target, scope, eligible=counts.eligible).first_page(options)
+        following = None
+        if page.hits and before.hits + len(page.hits) < counts.eligible:
+            following = self._cursor(question, before.with_page(page.hits, exact=page.exact), search_id)
+        return self._understood(page, counts, scope, options, before, following)
+
+    def _before(self, question: Question) -> Before:
+        """The earlier pages of a walk that leaves no record. Raises Unprocessable for a cursor of another search."""
+        if not isinstance(self.place, Unrecorded):
+            return Before()
+        if question.options.record or self.place.request != pages.digest(question.request, self.encoder.encoder_id):
+            raise Unprocessable("This cursor belongs to another search, or to an encoder that is not active any more.")
+        return self.place.before
+
+    def _cursor(self, question: Question, before: Before, search_id: UUID | None) -> str:
+        if search_id is not None:
+            return pages.cursor_of_record(search_id, before.hits)
+        request = pages.digest(question.request, self.encoder.encoder_id)
+        return pages.cursor_without_record(request, self.snapshot, before)
 
     def _keep(self, search_id: UUID, question: Question, answer: Answer) -> None:
-        request = question.options.model_dump(mode="json", exclude_unset=True) | question.described
         took = (time.perf_counter() - self.began) * 1000
         records.keep(
-            self.session, search_id, self.caller, request, question.target, question.scope, answer, took_ms=took
-        )
+            self.session, search_id, self.caller, question.request, question.target, question.scope, answer,
+            took_ms=took,
+        )  # fmt: skip
 
-    def _understood(self, found: Finding, counts: Counts, scope: Scope, options: SearchOptions) -> Answer:
+    def _understood(
+        self, page: Finding, counts: Counts, scope: Scope, options: SearchOptions, before: Before, following: str | None
+    ) -> Answer:
         facets = repository.facets(self.session, self.encoder, scope, options.facets) if options.facets else None
         head = {
             "snapshot": scope.snapshot,
@@ -188,11 +226,20 @@ class SearchService:
             "eligible": counts.eligible,
             "unindexed": counts.unindexed,
             "undated": counts.undated,
-            "exact": found.exact,
+            "exact": page.exact,
             "facets": facets,
-            "next": found.next,
+            "next": following,
         }
-        return Answer(self.encoder, found.hits, options.group_by, found.plan, head)
+        return Answer(self.encoder, page.hits, options.group_by, page.plan, head, before.hits)
+
+
+def _request(options: SearchOptions, described: dict[str, Any]) -> dict[str, Any]:
+    return options.model_dump(mode="json", exclude_unset=True) | described
+
+
+def _described(decoded: list[Decoded], asked: Refinement) -> dict[str, Any]:
+    """What the record says of pictures: their hashes, and what came with them."""
+    return asked.model_dump(exclude={"image"}, exclude_unset=True) | {"images": [one.hash for one in decoded]}
 
 
 def _own_date(drawings: list[Queried], query: StoredQuery) -> dt.date | None:
