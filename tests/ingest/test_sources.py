@@ -94,6 +94,19 @@ def test_links_within_the_root_are_followed_but_not_in_circles(root: Path) -> No
     assert {item.reason for item in found if isinstance(item, Rejected)} == {"unreadable"}
 
 
+def test_a_link_to_itself_is_refused_and_the_rest_of_its_folder_is_read(root: Path) -> None:
+    write(root, {"a.zip": zipped(package())})
+    (root / "loop.tar").symlink_to(root / "loop.tar")
+    (root / "there").symlink_to(root / "back")
+    (root / "back").symlink_to(root / "there")
+    for path in ("loop.tar", "there", "there/x.tar"):
+        with pytest.raises(Forbidden):
+            resolve(f"{root.as_uri()}/{path}", [root.as_uri()])
+    found = list(read(resolve(root.as_uri(), [root.as_uri()])))
+    assert sum(isinstance(item, PatentRecord) for item in found) == 1
+    assert {item.name for item in found if isinstance(item, Rejected)} >= {"back", "loop.tar", "there"}
+
+
 def test_pipes_and_devices_are_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):

@@ -149,15 +149,23 @@ class FileSource:
 
     def folder(self) -> Source | None:
         parent = self.path.absolute().parent
-        inside = self.roots is None or any(parent.resolve().is_relative_to(root) for root in self.roots)
+        inside = self.roots is None or any(_real(parent).is_relative_to(root) for root in self.roots)
         return FileSource(parent, self.roots) if inside else None
 
     def _checked(self) -> Path:
-        """The real path, links followed. Raises Forbidden if that leaves the roots."""
-        real = self.path.resolve()
+        """The real path, links followed. Raises Forbidden if that leaves the roots, or leads round in a circle."""
+        real = _real(self.path)
         if self.roots is not None and not any(real.is_relative_to(root) for root in self.roots):
             raise Forbidden(f"{self.path} lies outside the places that ingest may read.")
         return real
+
+
+def _real(path: Path) -> Path:
+    """The path with its links followed. Raises Forbidden for one that leads back to itself."""
+    try:
+        return path.resolve()
+    except (RuntimeError, OSError):  # which of them depends on Python's version
+        raise Forbidden(f"{path} is a link that leads back to itself.") from None
 
 
 def _local(path: Path, roots: Sequence[str] | None) -> Source:
