@@ -17,9 +17,12 @@ from linework_core import alive, logs
 from linework_core.db import transaction
 from linework_core.jobs.reconcile import reconcile
 from linework_core.settings import Settings, get_settings
+from linework_core.store import FAILURES, get_store
+from linework_core.sweep import sweep
 from linework_core.tables import AuditEntry, BatchQuery, IdempotencyKey, Job, Search
 
 log = structlog.get_logger()
+SWEEP_SECONDS = 3600.0
 UNRECORDED_FOR = dt.timedelta(days=1)  # the hits of a batch that asked for no records
 
 
@@ -48,6 +51,17 @@ def _forget_unrecorded(session: Session) -> None:
     session.execute(delete(BatchQuery).where(of_them))
 
 
+def sweep_hourly(settings: Settings, ended: threading.Event) -> None:
+    """Delete what ended jobs left in the object store, now and every hour. For a thread: a store may hang."""
+    while True:
+        try:
+            log.info("swept", objects=len(sweep(settings, get_store())))
+        except (*FAILURES, SQLAlchemyError) as error:  # the store or the database is away
+            log.warning("sweep_failed", error=str(error).splitlines()[0])
+        if ended.wait(SWEEP_SECONDS):
+            return
+
+
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = get_settings()
@@ -56,6 +70,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     alive.touch(settings.alive_file)
+    threading.Thread(target=sweep_hourly, args=(settings, ended), daemon=True).start()
     while not ended.wait(settings.reconcile_seconds):
         alive.touch(settings.alive_file)
         try:

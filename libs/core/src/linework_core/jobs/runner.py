@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from linework_core import tracing
 from linework_core.db import after_commit, get_engine, transaction
 from linework_core.errors import LineworkError, Unavailable
 from linework_core.failures import storable
+from linework_core.jobs import objects
 from linework_core.jobs.service import orphaned
 from linework_core.queues import nudge
 from linework_core.settings import get_settings
@@ -135,6 +137,7 @@ def _acquire(engine: Engine, job_id: UUID, holder: str) -> Run | None:
             job.state = "cancelled" if job.cancel_requested else "failed"
             job.finished_at = func.now()
             job.error = job.error or {"type": "worker-died", "detail": f"Its worker died {job.tries} times."}
+            after_commit(session, partial(objects.discard, job.id, job.kind, job.params))
             return None
         job.state, job.lease_holder, job.lease_until = "running", holder, _lease_end()
         job.started_at = func.coalesce(Job.started_at, func.now())
@@ -228,6 +231,8 @@ def _finish(run: Run, *, again: bool = False, **values: Any) -> None:
     if kind is None:
         log.warning("lease_lost")
     else:
+        if not again:
+            objects.discard(run.job_id, run.kind, run.params)
         trace.get_current_span().set_attribute("job.state", values["state"])
         log.info("job_ended", state=values["state"])
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from linework_core import tracing
 from linework_core.db import after_commit
 from linework_core.errors import Forbidden, NotFound
+from linework_core.jobs import objects
 from linework_core.queues import nudge
 from linework_core.tables import Encoder, Job
 
@@ -120,6 +122,7 @@ def cancel(session: Session, job: Job, *, owner: str | None) -> None:
     held = session.scalar(select(Job.lease_until > func.now()).where(Job.id == job.id))
     if not held:
         job.state, job.finished_at = "cancelled", func.now()
+        after_commit(session, partial(objects.discard, job.id, job.kind, job.params))
     session.flush()
     session.refresh(job)
 
@@ -133,5 +136,7 @@ def orphaned() -> ColumnElement[bool]:
 def find_orphans(session: Session) -> Sequence[Job]:
     """Jobs that wait for a worker, the oldest first; those whose cancelling died with their worker end here."""
     ended = update(Job).where(orphaned(), Job.cancel_requested)
-    session.execute(ended.values(state="cancelled", finished_at=func.now()))
+    ended = ended.values(state="cancelled", finished_at=func.now())
+    for job_id, kind, params in session.execute(ended.returning(Job.id, Job.kind, Job.params)):
+        after_commit(session, partial(objects.discard, job_id, kind, params))
     return session.scalars(select(Job).where(orphaned()).order_by(Job.created_at)).all()

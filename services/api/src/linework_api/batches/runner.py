@@ -20,7 +20,6 @@ from linework_api.search import repository
 from linework_api.search.schemas import ImageOptions, Refinement, StoredQuery
 from linework_api.search.service import Question, SearchService
 from linework_api.state import SearchResources
-from linework_core import store
 from linework_core.errors import LineworkError, Unavailable, UnreadableImage
 from linework_core.failures import storable
 from linework_core.jobs.runner import Run
@@ -58,8 +57,6 @@ class BatchSearch:
                 under_way.append(pool.submit(self._search, group))
             for one in under_way:
                 one.result()
-        if self.params.upload is not None:
-            store.delete(self.resources.store, self.params.upload.key)
         return self._outcome()
 
     def _waiting(self) -> Iterator[Asked]:

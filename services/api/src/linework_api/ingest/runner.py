@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
-import obstore
 import structlog
 from obstore.store import ObjectStore
 from sqlalchemy.dialects.postgresql import insert
@@ -149,7 +148,6 @@ class Ingest:
                 self._write(source, batch)
                 batch = []
         self._write(source, batch, ended=True)
-        self._discard_uploads()
         return self._result()
 
     def _result(self) -> dict[str, Any]:
@@ -344,13 +342,6 @@ class Ingest:
     def _note_package(self, session: Session, package: PackageRead) -> None:
         row = insert(Package).values(name=package.name, week=package.week, source="uspto", job_id=self.run.job_id)
         session.execute(row.on_conflict_do_nothing())
-
-    def _discard_uploads(self) -> None:
-        for upload in self.run.params.get("uploads", {}).values():
-            try:
-                obstore.delete(self.objects, upload["key"])
-            except FileNotFoundError:
-                continue
 
 
 def withdraw(run: Run) -> dict[str, Any]:

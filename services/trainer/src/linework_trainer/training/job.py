@@ -12,9 +12,9 @@ from obstore.store import ObjectStore
 from sqlalchemy import select
 
 from linework_core import encoders, store
-from linework_core.errors import LineworkError, Unavailable
 from linework_core.jobs import service
-from linework_core.jobs.runner import Cancelled, HandedBack, LeaseLost, Run, Stopped
+from linework_core.jobs.objects import training_state
+from linework_core.jobs.runner import Cancelled, Run
 from linework_core.recipes import TrainingOrder
 from linework_core.settings import Settings
 from linework_core.tables import Job
@@ -40,17 +40,8 @@ def train(run: Run, settings: Settings, objects: ObjectStore) -> dict[str, Any]:
     order = TrainingOrder.model_validate(params)
     folder = settings.cache_dir / "trainings" / f"{run.job_id}-{time.monotonic_ns()}"
     folder.mkdir(parents=True)
-    state_key = f"trainings/{run.job_id}/state"
     try:
-        result = _train(run, settings, objects, folder, order, snapshot, state_key)
-    except (HandedBack, LeaseLost, Unavailable):
-        raise  # somebody will go on
-    except (LineworkError, Stopped):
-        store.delete(objects, state_key)
-        raise
-    else:
-        store.delete(objects, state_key)
-        return result
+        return _train(run, settings, objects, folder, order, snapshot, training_state(run.job_id))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
