@@ -1,0 +1,1 @@
+"""A crowd, and one caller against the others, on a whole stack."""
