@@ -261,10 +261,11 @@ def test_health_tells_of_a_model_that_fails_and_of_its_recovery(online: Online, 
 
     scripted.behaviour = broken
     problem_of(online.embed([derivative()]), 500, "internal-error")
+    until(lambda: online.client.get("/health/ready").status_code == 503)  # it was measured a second ago
     problem_of(online.client.get("/health/ready"), 503, "unavailable")
     assert online.client.get("/health/live").status_code == 200
     scripted.behaviour = mean_grey
-    assert online.client.get("/health/ready").status_code == 200
+    until(lambda: online.client.get("/health/ready").status_code == 200)
     assert online.deaths == []
 
 

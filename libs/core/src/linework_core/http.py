@@ -100,24 +100,25 @@ class ProblemResponse(JSONResponse):
         return json.dumps(content, ensure_ascii=False, default=str).encode("utf-8", "replace")
 
 
+def problem_of(error: LineworkError) -> dict[str, Any]:
+    """The problem document of an error."""
+    return _document(error.status, error.type, error.title, error.detail, error.extra)
+
+
 def problem_response(error: LineworkError) -> Response:
     """The answer that tells a caller of an error."""
-    return _respond(error.status, error.type, error.title, error.detail, error.headers, error.extra)
+    return ProblemResponse(problem_of(error), error.status, headers=error.headers)
 
 
-def _respond(
-    status: int, type_: str, title: str, detail: str, headers: Mapping[str, str], extra: dict[str, Any]
-) -> Response:
-    request_id = structlog.contextvars.get_contextvars().get("request_id")
-    body = {
+def _document(status: int, type_: str, title: str, detail: str, extra: dict[str, Any]) -> dict[str, Any]:
+    return {
         "type": f"urn:linework:problem:{type_}",
         "title": title,
         "status": status,
         "detail": detail,
-        "request_id": request_id,
+        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
         **extra,
     }
-    return ProblemResponse(body, status, headers=headers)
 
 
 async def _on_linework_error(_: Request, error: Exception) -> Response:
@@ -140,8 +141,10 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_methods_of(request))
     if ours := FRAMEWORK.get(error.status_code):
-        return _respond(ours.status, ours.type, ours.title, str(error.detail), headers, {})
-    return _respond(error.status_code, phrase.lower().replace(" ", "-"), phrase, str(error.detail), headers, {})
+        document = _document(ours.status, ours.type, ours.title, str(error.detail), {})
+    else:
+        document = _document(error.status_code, phrase.lower().replace(" ", "-"), phrase, str(error.detail), {})
+    return ProblemResponse(document, document["status"], headers=headers)
 
 
 def _methods_of(request: Request) -> list[str]:

@@ -16,24 +16,27 @@ from linework_api.batches.endpoints import router as batches
 from linework_api.bulkheads import Bulkhead
 from linework_api.corpus.endpoints import router as corpus
 from linework_api.descriptions.endpoints import router as descriptions
-from linework_api.embedder_client import EmbedderClient
 from linework_api.encoders.endpoints import router as encoders
 from linework_api.evaluations.endpoints import router as evaluations
 from linework_api.gauges import Work
 from linework_api.ingest.endpoints import router as ingest
 from linework_api.jobs.endpoints import router as jobs
+from linework_api.jobs.watching import JobWatch
 from linework_api.keys import starting
 from linework_api.keys.endpoints import router as keys
 from linework_api.keys.known import KnownKeys
+from linework_api.online_embedder import OnlineEmbedder
 from linework_api.patents.endpoints import router as patents
 from linework_api.queries import each_once
 from linework_api.rates import Rates
+from linework_api.readiness import Parts
+from linework_api.search.embedding import Recalled
 from linework_api.search.endpoints import router as search
 from linework_api.state import Resources
 from linework_api.trainings.endpoints import router as trainings
 from linework_core import http, logs, nearest, tracing
 from linework_core.bounded import Decoder
-from linework_core.db import make_engine, make_prober
+from linework_core.db import make_engine
 from linework_core.settings import Settings, get_settings
 from linework_core.store import open_store
 
@@ -82,13 +85,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine = make_engine(settings.database_url, pool_size=settings.pool_size, rush=False)
     housekeeping = make_engine(settings.database_url, pool_size=HOUSEKEEPING, rush=False)
     await run_in_threadpool(starting.check_keys, settings)
+    online = OnlineEmbedder(settings.embedder_url, token=settings.own_secret("internal_token"))
     resources = Resources(
         settings=settings,
         engine=engine,
-        prober=make_prober(settings.database_url),
         store=open_store(settings.object_store_url),
         decoder=Decoder(),
-        embedder=EmbedderClient(settings.embedder_url, token=settings.own_secret("internal_token")),
+        embedder=Recalled(),  # each search has its own
+        online=online,
+        parts=Parts(settings, online),
+        watch=JobWatch(housekeeping),
         housekeeping=housekeeping,
         keys=KnownKeys(housekeeping),
         rates=Rates(settings.redis_url, settings.rate_limit_per_minute),
@@ -106,8 +112,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         gc.unfreeze()
         REGISTRY.unregister(work)
+        resources.watch.close()
         resources.decoder.close()
-        resources.embedder.close()
+        await resources.parts.close()
+        await resources.online.close()
         await resources.rates.close()
         resources.engine.dispose()
         housekeeping.dispose()

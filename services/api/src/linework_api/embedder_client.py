@@ -1,7 +1,7 @@
-"""The gateway's side of the embedder's HTTP interface."""
+"""A client of the embedder's HTTP interface, for workers; the gateway has `online_embedder`."""
 
 import base64
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import numpy as np
@@ -14,6 +14,13 @@ from linework_core.errors import LineworkError, Unavailable, Unprocessable
 from linework_core.manifest import EncoderManifest
 
 Vectors = NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """What a search needs of an embedder."""
+
+    def embed_drawings(self, derivatives: list[bytes], encoder: str) -> Vectors: ...
+    def embed_texts(self, texts: list[str], encoder: str) -> Vectors: ...
 
 
 class EmbedderClient:
@@ -72,7 +79,7 @@ class EmbedderClient:
             raise Unavailable(f"The embedder does not answer ({type(error).__name__}).") from None
         if response.is_success:
             return response
-        raise _as_our_error(response)
+        raise as_our_error(response)
 
 
 def _name_request(request: httpx.Request) -> None:
@@ -81,7 +88,8 @@ def _name_request(request: httpx.Request) -> None:
         request.headers["X-Request-ID"] = request_id
 
 
-def _as_our_error(response: httpx.Response) -> LineworkError:
+def as_our_error(response: httpx.Response) -> LineworkError:
+    """What an answer without vectors means to a caller of ours."""
     try:
         detail = str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):

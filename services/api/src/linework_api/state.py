@@ -9,9 +9,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from linework_api.bulkheads import Bulkhead
-from linework_api.embedder_client import EmbedderClient
+from linework_api.embedder_client import Embedder
+from linework_api.jobs.watching import JobWatch
 from linework_api.keys.known import KnownKeys
+from linework_api.online_embedder import OnlineEmbedder
 from linework_api.rates import Rates
+from linework_api.readiness import Parts
 from linework_api.search.counts import Tally
 from linework_core.bounded import Decoder
 from linework_core.encoders import EncoderFacts
@@ -26,7 +29,7 @@ class SearchResources:
     engine: Engine
     store: ObjectStore
     decoder: Decoder
-    embedder: EmbedderClient
+    embedder: Embedder
     encoders: dict[int, EncoderFacts] = field(default_factory=dict, kw_only=True)  # by number; they never change
     tally: Tally = field(default_factory=Tally, kw_only=True)
 
@@ -36,9 +39,11 @@ class Resources(SearchResources):
     """The connections of one gateway process, and the places that its requests wait for."""
 
     housekeeping: Engine  # for keys, the audit log and what is watched: requests may have taken all of the other's
-    prober: Engine  # readiness opens connections of its own: one from the pool may hang with the server
+    parts: Parts
     keys: KnownKeys
     rates: Rates
+    online: OnlineEmbedder
+    watch: JobWatch
     database: Bulkhead  # as many places as `engine` has connections
     pictures: Bulkhead  # reading and decoding pictures: waits for the store and for child processes
     computing: Bulkhead  # clusters, spreadsheets: Python that takes seconds of a core

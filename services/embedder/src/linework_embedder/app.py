@@ -17,6 +17,7 @@ from linework_core.errors import LineworkError, Unavailable
 from linework_core.http import problems
 from linework_core.internal import InternalOnly
 from linework_core.manifest import EncoderManifest
+from linework_core.remembered import Remembered
 from linework_core.settings import Settings, get_settings
 from linework_embedder.engine import Engine
 from linework_embedder.errors import EngineDied
@@ -80,6 +81,7 @@ async def _lifespan(settings: Settings, on_death: Callable[[], None], app: FastA
     database = make_engine(settings.database_url, pool_size=2)
     engine = Engine(settings, Roster(database, settings), on_death=on_death)
     app.state.engine = engine
+    app.state.probed = Remembered(engine.probe)
     warming = asyncio.create_task(_warm_up(engine))
     try:
         yield
@@ -145,10 +147,13 @@ def _add_health(app: FastAPI) -> None:
         return Health(status="alive")
 
     @app.get("/health/ready", responses=problems(503))
-    async def ready(engine: WithEngine) -> Health:
-        """A picture was embedded just now, with the active encoder."""
+    async def ready(request: Request, engine: WithEngine) -> Health:
+        """A picture was embedded within the last second, with the active encoder; who asks does not cause it."""
+        if engine.died is not None:
+            raise EngineDied(engine.died, retry_after=5)
+        probed: Remembered[str] = request.app.state.probed
         try:
-            return Health(status="ready", encoder=await engine.probe())
+            return Health(status="ready", encoder=await probed())
         except LineworkError:
             raise
         except Exception as error:

@@ -12,6 +12,7 @@ from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.state import WithResources, WithSession
 from linework_core import encoders
+from linework_core.db import transaction
 from linework_core.http import problems
 from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
@@ -72,15 +73,21 @@ def list_encoders(session: WithSession, _: Searcher) -> EncoderList:
 
 
 @router.post("/encoders", status_code=201, responses=problems(400, 401, 403, 409, 415, 422, 503))
-def register_encoder(
-    wanted: NewEncoder, session: WithSession, resources: WithResources, response: Response, _: Trainer
+async def register_encoder(
+    wanted: NewEncoder, resources: WithResources, response: Response, caller: Trainer
 ) -> EncoderView:
     """Register an encoder by its specification. Its index is built beside the active one."""
-    manifest = resources.embedder.describe(wanted.spec)
-    encoder = encoders.register(session, manifest)
-    jobs.ensure_embed_job(session, encoder)
-    response.headers["Location"] = f"/encoders/{encoder.encoder_id}"
-    return _view(session, encoder)
+    manifest = await resources.online.describe(caller.name, wanted.spec)
+
+    def register() -> EncoderView:
+        with transaction(resources.engine) as session:
+            encoder = encoders.register(session, manifest)
+            jobs.ensure_embed_job(session, encoder)
+            return _view(session, encoder)
+
+    view = await resources.database.run(caller.name, register)
+    response.headers["Location"] = f"/encoders/{view.id}"
+    return view
 
 
 @router.get("/encoders/{encoder_id}", responses=problems(400, 401, 403, 404, 422, 503))

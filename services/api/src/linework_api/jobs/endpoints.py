@@ -1,50 +1,44 @@
 """Routes of jobs."""
 
-import asyncio
+import json
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import structlog
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from linework_api import cursors
 from linework_api.auth import Caller, KeyFirst, needs
+from linework_api.jobs.watching import JobWatch
 from linework_api.state import Resources, WithResources, WithSession
 from linework_core import store
 from linework_core.db import transaction
-from linework_core.errors import NotFound
-from linework_core.http import problems
+from linework_core.errors import NotFound, Unauthorized
+from linework_core.http import problem_of, problems
 from linework_core.jobs import service
 from linework_core.jobs.service import JobView, State
 
-log = structlog.get_logger()
 router = APIRouter(tags=["jobs"], route_class=KeyFirst)
 AnyCaller = Annotated[Caller, Depends(needs(None))]
-POLL_SECONDS = 0.5
 ArtefactName = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00/]+$")]
 KINDS = {".png": "image/png", ".md": "text/markdown"}
 FILE = {
     "description": "The file.",
     "content": {kind: {} for kind in (*KINDS.values(), "application/octet-stream")},
 }
-EVENT = {
-    "type": "object",
-    "required": ["event", "data"],
-    "properties": {
-        "event": {"const": "job"},
-        "data": {
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": {"$ref": "#/components/schemas/JobView"},
-        },
-    },
-}
+
+
+def _event(name: str, schema: str) -> dict[str, Any]:
+    content = {"contentMediaType": "application/json", "contentSchema": {"$ref": f"#/components/schemas/{schema}"}}
+    properties = {"event": {"const": name}, "data": {"type": "string", **content}}
+    return {"type": "object", "required": ["event", "data"], "properties": properties}
+
+
+EVENT = {"oneOf": [_event("job", "JobView"), _event("refused", "Problem")]}
 
 
 class JobFilter(BaseModel):
@@ -114,36 +108,27 @@ async def read_artefact(job_id: UUID, name: ArtefactName, resources: WithResourc
     response_class=EventSourceResponse,
     responses={
         200: {
-            "description": "Server-sent events 'job', each with the job as data, until it has ended.",
+            "description": "Server-sent events 'job', each with the job as data, until it has ended. "
+            "A key that is revoked or expires meanwhile ends it with one event 'refused'.",
             "content": {"text/event-stream": {"itemSchema": EVENT}},
         },
         **problems(400, 401, 403, 404, 422, 503),
     },
 )
-async def follow_job(
-    job_id: UUID, request: Request, resources: WithResources, caller: AnyCaller
-) -> EventSourceResponse:
+async def follow_job(job_id: UUID, resources: WithResources, caller: AnyCaller) -> EventSourceResponse:
     """A job as it goes on: an event whenever it changes, the last one when it has ended."""
     first = await resources.database.run(caller.name, partial(_read, resources, job_id, caller))
-    return EventSourceResponse(_changes(first, resources, caller), ping=15)
+    return EventSourceResponse(_events(first, resources.watch, caller), ping=15)
+
+
+async def _events(first: JobView, watch: JobWatch, caller: Caller) -> AsyncIterator[ServerSentEvent]:
+    try:
+        async for job in watch.follow(first, caller.key_id):
+            yield ServerSentEvent(job.model_dump_json(), event="job")
+    except Unauthorized as refusal:
+        yield ServerSentEvent(json.dumps(problem_of(refusal)), event="refused")
 
 
 def _read(resources: Resources, job_id: UUID, caller: Caller) -> JobView:
     with transaction(resources.engine) as session:
         return JobView.of(service.find(session, job_id, owner=caller.sees_jobs_of))
-
-
-async def _changes(job: JobView, resources: Resources, caller: Caller) -> AsyncIterator[ServerSentEvent]:
-    yield ServerSentEvent(job.model_dump_json(), event="job")
-    while job.state in service.UNDONE:
-        await asyncio.sleep(POLL_SECONDS)
-        try:
-            now = await resources.database.run(caller.name, partial(_read, resources, job.id, caller), patient=True)
-        except NotFound:
-            return
-        except SQLAlchemyError as error:  # the database may be back before the follower gives up
-            log.warning("job_not_read", job_id=str(job.id), error=str(error))
-            continue
-        if now != job:
-            job = now
-            yield ServerSentEvent(job.model_dump_json(), event="job")

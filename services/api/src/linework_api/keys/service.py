@@ -66,8 +66,9 @@ def bootstrap(session: Session, key: str) -> ApiKey | None:
 
 def any_usable(session: Session) -> bool:
     """Whether anybody could call."""
-    return bool(session.scalar(select(exists().where(_usable()))))
+    return bool(session.scalar(select(exists().where(usable()))))
 
 
-def _usable() -> ColumnElement[bool]:
+def usable() -> ColumnElement[bool]:
+    """Neither revoked nor expired."""
     return ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Query, Request, Response, UploadFile
 from sqlalchemy.orm import Session
 
 from linework_api.auth import Caller, KeyFirst, needs
@@ -13,6 +13,7 @@ from linework_api.one_hop import as_json
 from linework_api.patents import service as patents
 from linework_api.queries import documented, from_query
 from linework_api.search import exports, records, repository, titles
+from linework_api.search.embedding import searched
 from linework_api.search.repository import Shown
 from linework_api.search.schemas import (
     Cluster,
@@ -28,7 +29,7 @@ from linework_api.search.schemas import (
 )
 from linework_api.search.service import SearchService, decode
 from linework_api.spending import within_quota
-from linework_api.state import Resources, WithResources, WithSession
+from linework_api.state import Resources, SearchResources, WithResources, WithSession
 from linework_core.bounded import Decoded
 from linework_core.cluster_titles import Subject
 from linework_core.db import one_by_one, transaction
@@ -52,19 +53,30 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/search", responses=READ | problems(410), openapi_extra=documented(StoredQuery))
-def search_by_stored(
-    query: Annotated[StoredQuery, Depends(from_query(StoredQuery))], resources: WithResources, caller: Searching
-) -> SearchAnswer:
+@router.get(
+    "/search", responses=READ | problems(410), response_model=SearchAnswer, openapi_extra=documented(StoredQuery)
+)
+async def search_by_stored(
+    query: Annotated[StoredQuery, Depends(from_query(StoredQuery))],
+    request: Request,
+    resources: WithResources,
+    caller: Searching,
+) -> Response:
     """Which drawings look like this drawing or patent, or are what these words say?"""
-    with one_by_one(resources.engine) as session:
-        return SearchService(session, resources, caller=caller.name, cursor=query.cursor).by_stored(query)
+
+    def answered(own: SearchResources) -> Response:
+        with one_by_one(own.engine) as session:
+            service = SearchService(session, own, caller=caller.name, cursor=query.cursor)
+            return as_json(service.by_stored(query))
+
+    return await searched(resources, caller, answered, left=request.is_disconnected)
 
 
 @router.post("/search", responses=problems(400, 401, 403, 404, 410, 413, 422, 503), response_model=SearchAnswer)
 async def search_by_image(
     form: Annotated[ImageForm, Form()],
     options: Annotated[ImageOptions, Query()],
+    request: Request,
     resources: WithResources,
     caller: Searching,
 ) -> Response:
@@ -76,12 +88,12 @@ async def search_by_image(
 
     pictures = await resources.pictures.run(caller.name, decoded)  # no connection waits for it
 
-    def answered() -> Response:
-        with one_by_one(resources.engine) as session:
-            service = SearchService(session, resources, caller=caller.name, cursor=options.cursor)
+    def answered(own: SearchResources) -> Response:
+        with one_by_one(own.engine) as session:
+            service = SearchService(session, own, caller=caller.name, cursor=options.cursor)
             return as_json(service.by_images(pictures, form, options))
 
-    return await resources.database.run(caller.name, answered)
+    return await searched(resources, caller, answered, left=request.is_disconnected)
 
 
 @router.get("/searches/{search_id}", responses=READ)
