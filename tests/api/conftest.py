@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from linework_api import worker
 from linework_api.app import create_app
+from linework_api.embedder_client import EmbedderClient
 from linework_api.search.scope import unpadded
 from linework_core import corpus, db, encoders, store
 from linework_core.fulltext import words_of
@@ -85,7 +86,9 @@ def fresh_worker(environment: Settings) -> Iterator[None]:
         made.cache_clear()
     yield
     worker.searching().engine.dispose()
-    worker.searching().embedder.close()
+    embedder = worker.searching().embedder
+    assert isinstance(embedder, EmbedderClient)
+    embedder.close()
     worker.decoder().close()
     for made in (worker.searching, worker.decoder):
         made.cache_clear()
