@@ -6,8 +6,11 @@ A derivative is what the models see: greyscale, long side at most 512 px, dark l
 import hashlib
 import io
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from linework_core.errors import UnreadableImage
@@ -16,12 +19,14 @@ RECIPE = "grey512-1"  # part of every derivative's hash and every encoder's: a n
 LONG_SIDE = 512
 MAX_PIXELS = 100_000_000  # a sheet at 600 dpi has 34 million; beyond this it is a bomb
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP")
+BAND = 2**20  # pixels that are converted at once, where a conversion needs many bytes for each
 
 
-def open_image(data: bytes, page: int = 1) -> Image.Image:
+def open_image(data: bytes, page: int = 1, most_pixels: int = MAX_PIXELS) -> Image.Image:
     """The picture in `data`, its pixels not yet decoded. Raises UnreadableImage, saying why.
 
-    `page` is that of a TIFF or the frame of a GIF, from 1.
+    `page` is that of a TIFF or the frame of a GIF, from 1. The frames before it count among `most_pixels`: each is
+    drawn upon the one before, so that all of them have to be decoded.
     """
     try:
         with warnings.catch_warnings():
@@ -31,16 +36,34 @@ def open_image(data: bytes, page: int = 1) -> Image.Image:
         raise UnreadableImage("This is no image of a known format (PNG, JPEG, TIFF, GIF, WebP, BMP).") from None
     except Exception as error:
         raise UnreadableImage(f"The image is damaged: {error}") from error
+    _turn_to(image, page, most_pixels)
+    return image
+
+
+def _turn_to(image: Image.Image, page: int, most_pixels: int) -> None:
+    """Raises UnreadableImage where there is no such page, or more is to be decoded for it than is allowed."""
+    _check_size(image, 1, most_pixels)
     try:
-        image.seek(page - 1)
+        if image.format == "TIFF":  # a page stands for itself, and its size is not that of the first
+            image.seek(page - 1)
+        else:
+            for frame in range(2, page + 1):
+                _check_size(image, frame, most_pixels)
+                image.seek(frame - 1)
     except EOFError:
         raise UnreadableImage(f"The image has no page {page}.") from None
+    except UnreadableImage:
+        raise
     except Exception as error:
         raise UnreadableImage(f"The image is damaged: {error}") from error
+    _check_size(image, 1 if image.format == "TIFF" else page, most_pixels)
+
+
+def _check_size(image: Image.Image, frames: int, most_pixels: int) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnreadableImage(f"The image has {width} x {height} pixels; {MAX_PIXELS:,} are allowed.")
-    return image
+    if width * height * frames > most_pixels:
+        times = f"{frames:,} frames of " if frames > 1 else ""
+        raise UnreadableImage(f"The image has {times}{width} x {height} pixels; {most_pixels:,} are allowed.")
 
 
 def crop(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
@@ -117,8 +140,7 @@ def greyscale(image: Image.Image) -> Image.Image:
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             image = _stretched(image)
         elif image.has_transparency_data:
-            rgba = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+            image = _on_white(image)
         return image.convert("L")
     except UnreadableImage:
         raise
@@ -126,12 +148,37 @@ def greyscale(image: Image.Image) -> Image.Image:
         raise UnreadableImage(f"The image is damaged: {error}") from error
 
 
+def _on_white(image: Image.Image) -> Image.Image:
+    grey = Image.new("L", image.size)
+    for top, lower in _bands(image):
+        rgba = image.crop((0, top, image.width, lower)).convert("RGBA")
+        grey.paste(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("L"), (0, top))
+    return grey
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, int]]:
+    """First row and last (exclusive) of each band: the steps of a conversion need many bytes for each pixel."""
+    rows = max(1, BAND // image.width)
+    return ((top, min(top + rows, image.height)) for top in range(0, image.height, rows))
+
+
 def _stretched(image: Image.Image) -> Image.Image:
     """16- and 32-bit greys to 8 bits by their own range; Pillow's own conversion clips them at 255."""
-    values = np.asarray(image, dtype=np.float64)
+    values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
-    scaled = (values - low) * (255.0 / (high - low)) if high > low else np.full_like(values, 255.0)
-    return Image.fromarray(scaled.round().astype(np.uint8))
+    if not high > low:
+        return Image.new("L", image.size, "white")
+    grey = np.empty(values.shape, np.uint8)
+    table = _to_8_bits(np.arange(2**16), low, high) if values.dtype.itemsize == 2 else None
+    for top, lower in _bands(image):
+        band = values[top:lower]
+        grey[top:lower] = _to_8_bits(band, low, high) if table is None else table[band]
+    return Image.fromarray(grey)
+
+
+def _to_8_bits(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    scaled = (values.astype(np.float64) - low) * (255.0 / (high - low))
+    return np.asarray(scaled.round().astype(np.uint8))
 
 
 def dark_on_white(grey: Image.Image) -> Image.Image:
