@@ -2,9 +2,10 @@
 
 import multiprocessing
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TypeVar
@@ -15,8 +16,10 @@ from PIL import Image
 from linework_core import imaging
 from linework_core.errors import UnreadableImage
 from linework_core.settings import get_settings
+from linework_core.turns import Turns
 
 T = TypeVar("T")
+Data = bytes | Callable[[], bytes]
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 as fractions of width and height
 Cut = tuple[tuple[int, int, int, int], int]  # left, top, width, height in pixels, and degrees clockwise
 
@@ -34,47 +37,74 @@ class Decoded:
 class Decoder:
     """A pool of child processes; a child that dies or hangs costs its picture only.
 
-    A child imports `modules` before its first picture, so that this takes none of the picture's time.
+    Callers have their turns by the time that their pictures take (`turns`); a picture whose future is cancelled before
+    its turn is never decoded. One that is being decoded is not interrupted: it takes its caller's time, and a new child
+    would take longer to start. A child imports `modules` before its first picture.
     """
 
     def __init__(
-        self, *, workers: int | None = None, seconds: float | None = None, modules: Sequence[str] = ()
+        self,
+        *,
+        workers: int | None = None,
+        seconds: float | None = None,
+        modules: Sequence[str] = (),
+        leave_one: bool = False,
     ) -> None:
+        """With `leave_one` no caller has all children, so that another need not wait for a slow picture to end."""
         settings = get_settings()
         self.seconds = seconds or settings.decode_seconds
+        workers = workers or settings.decode_workers
+        self.turns = Turns(workers, share=max(1, workers - leave_one))
         self.pool = ProcessPool(
-            max_workers=workers or settings.decode_workers,
+            max_workers=workers,
             max_tasks=2000,  # a fresh child now and then, against slow leaks in image codecs
             initializer=_begin,
             initargs=(settings.decode_memory_bytes, tuple(modules)),
             context=multiprocessing.get_context("spawn"),  # the parent has threads: a fork could inherit their locks
         )
 
-    def submit(self, data: bytes, *, page: int = 1, crop: Box | None = None) -> "Future[Decoded]":
+    def submit(self, data: Data, *, page: int = 1, crop: Box | None = None, caller: str = "") -> "Future[Decoded]":
         """Begin to decode a page, or the part of it within `crop` (fractions); `result_of` waits for it."""
-        return self.run(decode, data, page, crop)
+        return self.run(decode, data, page, crop, caller=caller)
 
-    def decode(self, data: bytes, *, page: int = 1, crop: Box | None = None) -> Decoded:
+    def decode(self, data: Data, *, page: int = 1, crop: Box | None = None, caller: str = "") -> Decoded:
         """Raises UnreadableImage, also for a picture that takes too long or too much memory."""
-        return result_of(self.submit(data, page=page, crop=crop))
+        return result_of(self.submit(data, page=page, crop=crop, caller=caller))
 
-    def run(self, function: Callable[..., T], *args: object) -> "Future[T]":
-        """Begin a function of strangers' bytes in a child; it must be one that a module has by name."""
-        return self.pool.schedule(function, args=args, timeout=self.seconds)
+    def run(self, function: Callable[..., T], data: Data, *args: object, caller: str = "") -> "Future[T]":
+        """Call a function of a stranger's bytes in a child; it must be one that a module has by name.
 
-    def thumbnail(self, data: bytes, long_side: int, cut: Cut | None = None) -> bytes:
+        `data` may also be a function that reads the bytes: it is called at their turn, so that what waits takes no
+        memory. The future has what that raises.
+        """
+
+        def start() -> "Future[T]":
+            read = data() if callable(data) else data
+            return self.pool.schedule(function, args=(read, *args), timeout=self.seconds)
+
+        return self.turns.add(caller, start)
+
+    def thumbnail(self, data: bytes, long_side: int, cut: Cut | None = None, *, caller: str = "") -> bytes:
         """PNG bytes of a greyscale picture with the given long side, or of a part of it. Raises UnreadableImage."""
-        return result_of(self.run(thumbnail, data, long_side, cut))
+        return result_of(self.run(thumbnail, data, long_side, cut, caller=caller))
 
     def close(self) -> None:
+        self.turns.close()
         self.pool.stop()  # type: ignore[no-untyped-call]
         self.pool.join()
 
 
 def result_of(future: "Future[T]") -> T:
     """What a child made of its picture. Raises UnreadableImage."""
-    try:
+    with as_unreadable():
         return future.result()
+
+
+@contextmanager
+def as_unreadable() -> Iterator[None]:
+    """A child that has taken too long, or has died, says something of its picture. Raises UnreadableImage."""
+    try:
+        yield
     except (TimeoutError, FutureTimeout):
         raise UnreadableImage("The image takes too long to decode.") from None
     except (ProcessExpired, MemoryError):
@@ -91,9 +121,13 @@ def decode(data: bytes, page: int = 1, crop: Box | None = None) -> Decoded:
 
 def derived(image: Image.Image) -> Decoded:
     """Runs in the child: the derivative of a picture. Raises UnreadableImage."""
-    derivative = imaging.to_derivative(image)
+    return as_decoded(imaging.to_derivative(image), image.size)
+
+
+def as_decoded(derivative: Image.Image, original_size: tuple[int, int]) -> Decoded:
+    """A derivative as it leaves the child."""
     digest = imaging.derivative_hash(derivative)
-    return Decoded(imaging.encode_png(derivative), digest, image.size, derivative.size)
+    return Decoded(imaging.encode_png(derivative), digest, original_size, derivative.size)
 
 
 def thumbnail(data: bytes, long_side: int, cut: Cut | None = None) -> bytes:

@@ -2,7 +2,8 @@
 
 LineworkError
 ├── BadRequest 400            the request cannot be understood or obeyed as it stands
-│   └── UnreadableImage 422   what should be an image is none, or is too large
+│   ├── UnreadableImage 422   what should be an image is none, or is too large
+│   └── NothingDrawn 422      an image without a drawing in it
 ├── Unauthorized 401, Forbidden 403
 ├── NotFound 404, Conflict 409, Gone 410
 ├── TooLarge 413, UnsupportedMediaType 415, Unprocessable 422
@@ -72,6 +73,10 @@ class UnreadableSource(LineworkError):
 
 class UnreadableImage(LineworkError):
     status, type, title = 422, "unreadable-image", "The image cannot be read"
+
+
+class NothingDrawn(LineworkError):
+    status, type, title = 422, "nothing-drawn", "There is nothing drawn in the image"
 
 
 class TooManyRequests(LineworkError):
