@@ -5,7 +5,7 @@ LineworkError
 │   ├── UnreadableImage 422   what should be an image is none, or is too large
 │   └── NothingDrawn 422      an image without a drawing in it
 ├── Unauthorized 401, Forbidden 403
-├── NotFound 404, Conflict 409, Gone 410
+├── NotFound 404, SlowRequest 408, Conflict 409, Gone 410
 ├── TooLarge 413, UnsupportedMediaType 415, Unprocessable 422
 ├── UnreadableSource 422      why an ingest failed that could read nothing at all
 ├── TooManyRequests 429       carries Retry-After
@@ -45,6 +45,10 @@ class Forbidden(LineworkError):
 
 class NotFound(LineworkError):
     status, type, title = 404, "not-found", "Not found"
+
+
+class SlowRequest(LineworkError):
+    status, type, title = 408, "request-timeout", "Request timeout"
 
 
 class Conflict(LineworkError):

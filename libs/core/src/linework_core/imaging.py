@@ -124,7 +124,7 @@ def is_blank(derivative: Image.Image) -> bool:
         return True
     long_side = max(pixels.shape)
     spread = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
-    return spread < long_side / 12 or len(rows) < long_side / 8
+    return bool(spread < long_side / 12 or len(rows) < long_side / 8)
 
 
 def to_picture(image: Image.Image, long_side: int) -> Image.Image:

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     ingest_roots: list[str] = []  # 'file:///data/uspto', 's3://bucket/prefix': what {"uri": …} may name
     max_upload_bytes: int = Field(20 * 2**30, gt=0)
     max_query_bytes: int = Field(50 * 2**20, gt=0)
+    max_query_pixels: int = Field(100_000_000, gt=0)  # of a query's pictures together: seven sheets of 300 dpi have 59
+    queries_at_once: int = Field(64, gt=0)  # searches by pictures under way in a gateway; a caller has a quarter
+    query_bytes_at_once: int = Field(512 * 2**20, gt=0)  # and of their bodies together; a caller has a quarter
     decode_seconds: float = Field(20.0, gt=0)  # longest a child process may take for one picture
     decode_memory_bytes: int = Field(3 * 2**30, gt=0)
     decode_workers: int = Field(2, gt=0)

@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import REGISTRY
 
 from linework_api import auth, health
+from linework_api.admission import Admission
 from linework_api.audit.endpoints import router as audit
 from linework_api.audit.trail import AuditTrail
 from linework_api.batches.endpoints import router as batches
@@ -31,7 +32,10 @@ from linework_api.queries import each_once
 from linework_api.rates import Rates
 from linework_api.readiness import Parts
 from linework_api.search.embedding import Recalled
+from linework_api.search.endpoints import pictures
 from linework_api.search.endpoints import router as search
+from linework_api.search.schemas import MOST_PICTURES
+from linework_api.sheets.query import read_picture
 from linework_api.state import Resources
 from linework_api.trainings.endpoints import router as trainings
 from linework_core import http, logs, nearest, tracing
@@ -64,19 +68,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.add_middleware(AuditTrail)
-    uploads = {
-        "/search": 7 * settings.max_query_bytes,
-        "/search/batch": settings.max_upload_bytes,
-        "/ingest": 2 * settings.max_upload_bytes,
+    limits = {
+        "/search": _largest_query(settings),
+        "/search/batch": settings.max_upload_bytes + http.MAX_BODY,
+        "/ingest": 2 * settings.max_upload_bytes + http.MAX_BODY,
     }
-    http.install(app, max_body={path: limit + http.MAX_BODY for path, limit in uploads.items()})
+    http.install(app, max_body=limits)
     for router in (
-        search, batches, ingest, jobs, patents, descriptions, corpus, encoders, evaluations, trainings, keys, audit,
-        health.router,
+        search, pictures, batches, ingest, jobs, patents, descriptions, corpus, encoders, evaluations, trainings, keys,
+        audit, health.router,
     ):  # fmt: skip
         app.include_router(router)
     http.describe_problems(app)
     return app
+
+
+def _largest_query(settings: Settings) -> int:
+    """Bytes of the largest search by pictures."""
+    return MOST_PICTURES * settings.max_query_bytes + http.MAX_BODY
 
 
 @asynccontextmanager
@@ -90,7 +99,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         settings=settings,
         engine=engine,
         store=open_store(settings.object_store_url),
-        decoder=Decoder(),
+        decoder=Decoder(modules=[read_picture.__module__], leave_one=True),
         embedder=Recalled(),  # each search has its own
         online=online,
         parts=Parts(settings, online),
@@ -100,6 +109,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         rates=Rates(settings.redis_url, settings.rate_limit_per_minute),
         database=Bulkhead("database", settings.pool_size),
         pictures=Bulkhead("pictures", PICTURES),
+        admission=Admission(settings.queries_at_once, settings.query_bytes_at_once, largest=_largest_query(settings)),
         computing=Bulkhead("computing", COMPUTING, seconds=30),
     )
     nearest.tune(resources.engine)

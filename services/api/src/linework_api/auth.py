@@ -67,7 +67,9 @@ class Needs:
     async def __call__(
         self, request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
     ) -> Caller:
-        return await self.admit(request)
+        caller = await self.admit(request)
+        await self.count(request)
+        return caller
 
     async def admit(self, request: Request) -> Caller:
         """The caller, named once a request. Raises Unauthorized, Forbidden, TooManyRequests."""
@@ -76,6 +78,13 @@ class Needs:
             known = request.state.caller = await self._named(request)
         self._check(known)
         return known
+
+    async def count(self, request: Request) -> None:
+        """Take a search from the caller's searches of the day, once a request. Raises QuotaExceeded."""
+        caller: Caller = request.state.caller
+        if self.search and caller.key_id is not None and not getattr(request.state, "counted", False):
+            request.state.counted = True
+            await request.app.state.resources.rates.take_searches(caller.name, caller.searches_per_day)
 
     def _check(self, caller: Caller) -> None:
         if self.scope is not None and self.scope not in caller.scopes and "admin" not in caller.scopes:
@@ -94,11 +103,7 @@ class Needs:
         structlog.contextvars.bind_contextvars(caller=key.name)
         await resources.rates.take(key)
         scopes: frozenset[Scope] = frozenset(key.scopes)  # type: ignore[arg-type]
-        caller = Caller(key.name, scopes, key.id, key.llm_usd_per_month, key.searches_per_day)
-        if self.search:
-            self._check(caller)  # a search that is not allowed is none
-            await resources.rates.take_searches(caller.name, caller.searches_per_day)
-        return caller
+        return Caller(key.name, scopes, key.id, key.llm_usd_per_month, key.searches_per_day)
 
 
 def needs(scope: Scope | None, *, search: bool = False) -> Needs:
@@ -120,19 +125,20 @@ class KeyFirst(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The framework's handler, behind the check."""
-        handle, needed = super().get_route_handler(), _needed(self.dependant)
+        handle, needed = super().get_route_handler(), needs_of(self.dependant)
 
         async def admitted(request: Request) -> Response:
             if needed is not None:
-                await needed.admit(request)
+                await needed(request, None)
             return await handle(request)
 
         return admitted
 
 
-def _needed(dependant: Dependant) -> Needs | None:
+def needs_of(dependant: Dependant) -> Needs | None:
+    """What a route asks of its caller."""
     for one in dependant.dependencies:
-        found = one.call if isinstance(one.call, Needs) else _needed(one)
+        found = one.call if isinstance(one.call, Needs) else needs_of(one)
         if found is not None:
             return found
     return None

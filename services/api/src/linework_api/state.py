@@ -8,6 +8,7 @@ from obstore.store import ObjectStore
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from linework_api.admission import Admission
 from linework_api.bulkheads import Bulkhead
 from linework_api.embedder_client import Embedder
 from linework_api.jobs.watching import JobWatch
@@ -46,6 +47,7 @@ class Resources(SearchResources):
     watch: JobWatch
     database: Bulkhead  # as many places as `engine` has connections
     pictures: Bulkhead  # reading and decoding pictures: waits for the store and for child processes
+    admission: Admission  # of searches by pictures, before their bodies are read
     computing: Bulkhead  # clusters, spreadsheets: Python that takes seconds of a core
 
 

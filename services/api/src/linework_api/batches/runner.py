@@ -17,6 +17,7 @@ from linework_api.batches.schemas import BatchParams
 from linework_api.ingest import sources
 from linework_api.ingest.formats.faults import Fault
 from linework_api.search import repository
+from linework_api.search.pictures import read_one
 from linework_api.search.schemas import ImageOptions, Refinement, StoredQuery
 from linework_api.search.service import Question, SearchService
 from linework_api.state import SearchResources
@@ -108,13 +109,13 @@ class BatchSearch:
 
     def _question(self, service: SearchService, asked: Asked) -> Question:
         """What a single call would ask. Raises LineworkError for a query that cannot be asked."""
-        told = self.params.options.model_dump(mode="json", exclude_unset=True)
+        told = self.params.options.model_dump(mode="json", exclude_unset=True, exclude={"split"})
         if asked.picture is None:
             return service.ask_stored(StoredQuery.model_validate({"before": "self", **told, "patent": asked.name}))
         if not isinstance(asked.picture, bytes):
             raise asked.picture
-        decoded = self.resources.decoder.decode(asked.picture)
-        return service.ask_images([decoded], Refinement(), ImageOptions.model_validate(told))
+        drawings = read_one(self.resources, asked.picture, self.params.options.split, self.run.owner)
+        return service.ask_images(drawings, Refinement(), ImageOptions.model_validate(told))
 
     def _outcome(self) -> dict[str, Any]:
         """The snapshot, and how many queries were answered or set aside, by reason; over all runs of the job."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from linework_api.ingest.uploads import Upload
-from linework_api.search.schemas import Day, EncoderName, RankingOptions, SearchAnswer, Word
+from linework_api.search.schemas import Day, EncoderName, RankingOptions, SearchAnswer, Split, Word
 from linework_core.jobs.service import JobView
 
 MOST_QUERIES = 10_000
@@ -46,6 +46,7 @@ class BatchOptions(RankingOptions):
     family: Literal["include", "exclude"] = Field(
         "include", description="'exclude' leaves out the family of each patent too; of no use to pictures."
     )
+    split: Split = "auto"
     record: bool = Field(
         True,
         description="false: a day after the job has ended nothing of it is kept but how many searches it was.",

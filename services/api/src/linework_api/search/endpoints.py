@@ -4,9 +4,10 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from sqlalchemy.orm import Session
 
+from linework_api.admission import RoomFirst
 from linework_api.auth import Caller, KeyFirst, needs
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept_now
 from linework_api.one_hop import as_json
@@ -14,6 +15,7 @@ from linework_api.patents import service as patents
 from linework_api.queries import documented, from_query
 from linework_api.search import exports, records, repository, titles
 from linework_api.search.embedding import searched
+from linework_api.search.pictures import read_pictures
 from linework_api.search.repository import Shown
 from linework_api.search.schemas import (
     Cluster,
@@ -27,19 +29,18 @@ from linework_api.search.schemas import (
     StoredQuery,
     TitleOptions,
 )
-from linework_api.search.service import SearchService, decode
+from linework_api.search.service import SearchService
 from linework_api.spending import within_quota
 from linework_api.state import Resources, SearchResources, WithResources, WithSession
-from linework_core.bounded import Decoded
 from linework_core.cluster_titles import Subject
 from linework_core.db import one_by_one, transaction
-from linework_core.errors import TooLarge, UnreadableImage
 from linework_core.http import problems
 from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
 from linework_core.tables import Job
 
 router = APIRouter(tags=["search"], route_class=KeyFirst)
+pictures = APIRouter(tags=["search"], route_class=RoomFirst)
 Searcher = Annotated[Caller, Depends(needs("search"))]
 Searching = Annotated[Caller, Depends(needs("search", search=True))]  # counts as one of the day
 READ = problems(400, 401, 403, 404, 422, 503)
@@ -72,7 +73,7 @@ async def search_by_stored(
     return await searched(resources, caller, answered, left=request.is_disconnected)
 
 
-@router.post("/search", responses=problems(400, 401, 403, 404, 410, 413, 422, 503), response_model=SearchAnswer)
+@pictures.post("/search", responses=problems(400, 401, 403, 404, 408, 410, 413, 422, 503), response_model=SearchAnswer)
 async def search_by_image(
     form: Annotated[ImageForm, Form()],
     options: Annotated[ImageOptions, Query()],
@@ -81,17 +82,12 @@ async def search_by_image(
     caller: Searching,
 ) -> Response:
     """Which drawings look like these pictures? PNG, JPEG, TIFF, GIF, WebP or BMP."""
-    limit = resources.settings.max_query_bytes
-
-    def decoded() -> list[Decoded]:
-        return decode(resources, [read_whole(picture, limit) for picture in form.image], form)
-
-    pictures = await resources.pictures.run(caller.name, decoded)  # no connection waits for it
+    drawings = await read_pictures(resources, request, form, caller.name)  # no thread or connection waits for it
 
     def answered(own: SearchResources) -> Response:
         with one_by_one(own.engine) as session:
             service = SearchService(session, own, caller=caller.name, cursor=options.cursor)
-            return as_json(service.by_images(pictures, form, options))
+            return as_json(service.by_images(drawings, form, options))
 
     return await searched(resources, caller, answered, left=request.is_disconnected)
 
@@ -188,13 +184,3 @@ async def _clustered(
 
     material = await resources.database.run(caller.name, read)
     return await resources.computing.run(caller.name, partial(titles.clustered, material, wanted.k))
-
-
-def read_whole(upload: UploadFile, limit: int) -> bytes:
-    """The bytes of an uploaded picture. Raises TooLarge, UnreadableImage where there are none."""
-    data = upload.file.read(limit + 1)
-    if len(data) > limit:
-        raise TooLarge(f"A picture may have {limit:,} bytes.")
-    if not data:
-        raise UnreadableImage("The picture is empty.")
-    return data

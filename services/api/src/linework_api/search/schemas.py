@@ -13,6 +13,7 @@ from linework_core.views import ViewClass
 
 Mode = Literal["auto", "exact", "approximate"]
 Facet = Literal["locarno", "year", "view", "office"]
+MOST_PICTURES = 7  # of a query
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 Words = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00]+$")]
 Class = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00%_\\]+$")]
@@ -66,6 +67,15 @@ def _is_crop(text: str) -> str:
 
 
 CropText = Annotated[str, Field(max_length=200), AfterValidator(_is_crop)]
+
+
+Split = Annotated[
+    Literal["auto", "no"],
+    Field(
+        description="'auto': a sheet with several figures is cut into them, as the corpus' sheets are, and labels are "
+        "left out; a picture with a crop is taken as it is. 'no': each picture is one drawing."
+    ),
+]
 
 
 class Filters(BaseModel):
@@ -159,13 +169,16 @@ class ImageForm(Refinement):
 
     model_config = ConfigDict(extra="forbid")
 
-    image: list[UploadFile] = Field(min_length=1, max_length=7, description="1 to 7 drawings of one design.")
+    image: list[UploadFile] = Field(
+        min_length=1, max_length=MOST_PICTURES, description="1 to 7 drawings of one design."
+    )
     crop: list[CropText] = Field(
         [], max_length=7, description="x0,y0,x1,y1 as fractions, one a picture in their order; empty for the whole."
     )
     page: list[Annotated[int, Field(ge=1, le=10_000)]] = Field(
         [], max_length=7, description="Page of a TIFF (or frame of a GIF), one a picture in their order."
     )
+    split: Split = "auto"
 
 
 class ImageOptions(SearchOptions):
@@ -224,6 +237,24 @@ class EncoderName(BaseModel):
     name: str
 
 
+class QueryPart(BaseModel):
+    """A drawing that is searched by."""
+
+    image: int = Field(description="Which of the query's pictures it is on, from 1.")
+    box: tuple[float, float, float, float] = Field(
+        description="Where on it: x0, y0, x1, y1 as fractions, as `crop` takes them."
+    )
+    label: str | None = Field(description="The label that was read beside it.")
+    turned: int = Field(description="Degrees clockwise that brought it upright.")
+    reason: str | None = Field(description="Why a sheet with labels is not cut into its figures.")
+
+
+class QueryPictures(BaseModel):
+    """What the pictures of a query came to."""
+
+    parts: list[QueryPart] = Field(description="Its drawings; a hit's score is that of the nearest of them.")
+
+
 class SearchAnswer(BaseModel):
     """The hits, and what they are worth: on which snapshot, by which encoder, out of how many."""
 
@@ -239,6 +270,7 @@ class SearchAnswer(BaseModel):
     exact: bool = Field(
         description="True when every eligible drawing was compared; on a later page: every one that no page before has."
     )
+    query: QueryPictures | None = Field(None, description="The drawings of the query's pictures.")
     facets: dict[Facet, dict[str, int]] | None = None
     plan: dict[str, Any] | None = Field(None, description="With `explain=true`: how the ranking was planned.")
     next: str | None

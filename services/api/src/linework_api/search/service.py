@@ -15,10 +15,10 @@ from linework_api.search.answers import Answer, assemble
 from linework_api.search.counts import Counts
 from linework_api.search.finding import Finder, Finding, later_page
 from linework_api.search.pages import Before, Recorded, Unrecorded
+from linework_api.search.pictures import QueryDrawings
 from linework_api.search.repository import Queried
 from linework_api.search.schemas import (
-    Crop,
-    ImageForm,
+    QueryPart,
     Refinement,
     SearchAnswer,
     SearchOptions,
@@ -28,7 +28,6 @@ from linework_api.search.scope import resolve
 from linework_api.search.target import Target, Vectors, moved
 from linework_api.state import SearchResources
 from linework_core import encoders, store
-from linework_core.bounded import Decoded
 from linework_core.encoders import EncoderFacts
 from linework_core.errors import NotFound, Unprocessable
 from linework_core.scope import Scope
@@ -44,6 +43,7 @@ class Question:
     scope: Scope
     options: SearchOptions
     described: dict[str, Any]
+    parts: list[QueryPart] | None = None  # of a query's pictures
 
     @property
     def request(self) -> dict[str, Any]:
@@ -80,11 +80,11 @@ class SearchService:
             known[number] = encoders.facts(self.session, number)
         return known[number]
 
-    def by_images(self, decoded: list[Decoded], asked: Refinement, options: SearchOptions) -> SearchAnswer:
+    def by_images(self, drawings: QueryDrawings, asked: Refinement, options: SearchOptions) -> SearchAnswer:
         """Search by pictures that the caller sent, already decoded."""
         if isinstance(self.place, Recorded):
-            return self._next_page(self.place, options, _described(decoded, asked))
-        return self._answer(self.ask_images(decoded, asked, options))
+            return self._next_page(self.place, options, _described(drawings, asked))
+        return self._answer(self.ask_images(drawings, asked, options))
 
     def by_stored(self, query: StoredQuery) -> SearchAnswer:
         """Search by a drawing or a patent of the corpus, by words, or by what was liked. Raises NotFound."""
@@ -92,11 +92,11 @@ class SearchService:
             return self._next_page(self.place, query, {})
         return self._answer(self.ask_stored(query))
 
-    def ask_images(self, decoded: list[Decoded], asked: Refinement, options: SearchOptions) -> Question:
+    def ask_images(self, drawings: QueryDrawings, asked: Refinement, options: SearchOptions) -> Question:
         """What `by_images` would search by. Raises Unavailable where the embedder does not answer."""
-        vectors = self.resources.embedder.embed_drawings([one.png for one in decoded], self.encoder.encoder_id)
+        vectors = self.resources.embedder.embed_drawings([one.png for one in drawings.decoded], self.encoder.encoder_id)
         scope = resolve(self.session, options, self.snapshot)
-        return Question(self._target(vectors, asked), scope, options, _described(decoded, asked))
+        return Question(self._target(vectors, asked), scope, options, _described(drawings, asked), drawings.parts)
 
     def ask_stored(self, query: StoredQuery) -> Question:
         """What `by_stored` would search by. Raises NotFound, and Unprocessable without drawings, or without a date."""
@@ -191,7 +191,7 @@ class SearchService:
         following = None
         if page.hits and before.hits + len(page.hits) < counts.eligible:
             following = self._cursor(question, before.with_page(page.hits, exact=page.exact), search_id)
-        return self._understood(page, counts, scope, options, before, following)
+        return self._understood(page, counts, question, before, following)
 
     def _before(self, question: Question) -> Before:
         """The earlier pages of a walk that leaves no record. Raises Unprocessable for a cursor of another search."""
@@ -215,10 +215,11 @@ class SearchService:
         )  # fmt: skip
 
     def _understood(
-        self, page: Finding, counts: Counts, scope: Scope, options: SearchOptions, before: Before, following: str | None
+        self, page: Finding, counts: Counts, question: Question, before: Before, following: str | None
     ) -> Answer:
+        scope, options = question.scope, question.options
         facets = repository.facets(self.session, self.encoder, scope, options.facets) if options.facets else None
-        head = {
+        head: dict[str, Any] = {
             "snapshot": scope.snapshot,
             "date_basis": scope.date_basis,
             "before": scope.before and scope.before.isoformat(),
@@ -230,6 +231,8 @@ class SearchService:
             "facets": facets,
             "next": following,
         }
+        if question.parts is not None:
+            head["query"] = {"parts": [part.model_dump(mode="json") for part in question.parts]}
         return Answer(self.encoder, page.hits, options.group_by, page.plan, head, before.hits)
 
 
@@ -237,9 +240,9 @@ def _request(options: SearchOptions, described: dict[str, Any]) -> dict[str, Any
     return options.model_dump(mode="json", exclude_unset=True) | described
 
 
-def _described(decoded: list[Decoded], asked: Refinement) -> dict[str, Any]:
+def _described(drawings: QueryDrawings, asked: Refinement) -> dict[str, Any]:
     """What the record says of pictures: their hashes, and what came with them."""
-    return asked.model_dump(exclude={"image"}, exclude_unset=True) | {"images": [one.hash for one in decoded]}
+    return asked.model_dump(exclude={"image"}, exclude_unset=True) | {"images": [one.hash for one in drawings.decoded]}
 
 
 def _own_date(drawings: list[Queried], query: StoredQuery) -> dt.date | None:
@@ -256,15 +259,3 @@ def _own_date(drawings: list[Queried], query: StoredQuery) -> dt.date | None:
 
 def _as_array(vector: Any) -> Vectors:
     return np.asarray(vector.to_numpy() if isinstance(vector, HalfVector) else vector, np.float32)
-
-
-def decode(resources: SearchResources, pictures: list[bytes], form: ImageForm) -> list[Decoded]:
-    """The derivatives of a query's pictures, cropped as asked. Raises UnreadableImage, Unprocessable."""
-    if len(form.crop) > len(pictures) or len(form.page) > len(pictures):
-        raise Unprocessable("There are more crops or pages than pictures.")
-    crops = [Crop.parse(text) for text in form.crop] + [None] * (len(pictures) - len(form.crop))
-    pages = form.page + [1] * (len(pictures) - len(form.page))
-    return [
-        resources.decoder.decode(picture, page=page, crop=crop.box if crop else None)
-        for picture, crop, page in zip(pictures, crops, pages, strict=True)
-    ]
