@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session
 from linework_api import worker
 from linework_api.app import create_app
 from linework_api.embedder_client import EmbedderClient
-from linework_api.search.scope import unpadded
 from linework_core import corpus, db, encoders, store
 from linework_core.fulltext import words_of
 from linework_core.imaging import derivative_of, encode_png
 from linework_core.manifest import EncoderManifest
+from linework_core.patent_ids import as_cited
 from linework_core.settings import Settings, get_settings, sha256
 from linework_core.tables import ApiKey, Citation, Drawing, Embedding, Encoder, Figure, Job, Patent, Sheet
 from linework_core.tables.callers import PREFIX
@@ -150,7 +150,7 @@ def _add(session: Session, encoder: Encoder, design: Design, job: Job, snapshot:
     dates = {"granted": design.granted, "filed": design.filed, "priority": design.priority}
     facts = {"patent_id": design.id, "office": design.office, "locarno": design.locarno, **dates}
     patent = Patent(
-        **facts, number=unpadded(design.id)[2:], title=design.title or f"Design {design.id}",
+        **facts, number=as_cited(design.id)[2:], title=design.title or f"Design {design.id}",
         source="uspto", digest=design.id, family_keys=list(design.family), job_id=job.id, added_in=snapshot,
     )  # fmt: skip
     session.add(patent)

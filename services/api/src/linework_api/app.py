@@ -35,6 +35,7 @@ from linework_api.search.embedding import Recalled
 from linework_api.search.endpoints import pictures
 from linework_api.search.endpoints import router as search
 from linework_api.search.schemas import MOST_PICTURES
+from linework_api.search.share_endpoints import router as shares
 from linework_api.sheets.query import read_picture
 from linework_api.state import Resources
 from linework_api.trainings.endpoints import router as trainings
@@ -75,8 +76,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     }
     http.install(app, max_body=limits)
     for router in (
-        search, pictures, batches, ingest, jobs, patents, descriptions, corpus, encoders, evaluations, trainings, keys,
-        audit, health.router,
+        search, pictures, shares, batches, ingest, jobs, patents, descriptions, corpus, encoders, evaluations,
+        trainings, keys, audit, health.router,
     ):  # fmt: skip
         app.include_router(router)
     http.describe_problems(app)

@@ -19,7 +19,7 @@ from linework_core.tables.descriptions import (
 from linework_core.tables.encoders import Embedding, EmbedFailure, Encoder, VectorIndex
 from linework_core.tables.evaluations import Evaluation
 from linework_core.tables.jobs import IdempotencyKey, Job
-from linework_core.tables.searches import BatchQuery, Search, Unrecorded
+from linework_core.tables.searches import BatchQuery, Search, SearchShare, Unrecorded
 
 __all__ = [
     "ApiKey",
@@ -47,6 +47,7 @@ __all__ = [
     "Package",
     "Patent",
     "Search",
+    "SearchShare",
     "SetAside",
     "Sheet",
     "Unrecorded",

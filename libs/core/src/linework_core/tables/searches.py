@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from linework_core.tables.base import Base
+from linework_core.tables.base import Base, row_key
 
 
 class Search(Base):
@@ -31,6 +31,28 @@ class Search(Base):
     rows: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))  # of drawings, ranked
     scores: Mapped[list[dict[str, Any]]]  # score, image, text; one a row
     took_ms: Mapped[float]
+
+
+class SearchShare(Base):
+    """Who else may read the record of a search: a caller, or everyone who may search (None). Revoked ones stay."""
+
+    __tablename__ = "search_shares"
+    __table_args__ = (
+        Index(
+            "search_shares_open",
+            "search_id",
+            text("coalesce(caller, '')"),
+            unique=True,
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
+    id: Mapped[int] = row_key()
+    search_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("searches.id", ondelete="CASCADE"), index=True)
+    caller: Mapped[str | None]
+    shared_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    shared_by: Mapped[str]
+    revoked_at: Mapped[dt.datetime | None]
+    revoked_by: Mapped[str | None]
 
 
 class Unrecorded(Base):

@@ -14,6 +14,7 @@ from linework_api.ingest.formats.faults import Fault
 from linework_api.ingest.uploads import Upload
 from linework_api.search import repository
 from linework_api.state import SearchResources
+from linework_core import patent_ids
 from linework_core.corpus import visible
 from linework_core.errors import Unprocessable
 from linework_core.jobs import service as jobs
@@ -33,7 +34,8 @@ class Batch:
         """A job for the patents of a list, or of a span as they are now. Raises Unprocessable for too many."""
         params = self._params(session)
         if wanted.granted is None:
-            return self._create(session, params, list(dict.fromkeys(wanted.patents)))
+            meant = patent_ids.resolve(session, wanted.patents)
+            return self._create(session, params, list(dict.fromkeys(meant[text] for text in wanted.patents)))
         span = Patent.granted.between(*days(wanted.granted))
         found = select(Patent.patent_id).where(span, visible(Patent, params.snapshot)).order_by(Patent.patent_id)
         return self._create(session, params, list(session.scalars(found.limit(MOST_QUERIES + 1))))

@@ -10,6 +10,7 @@ from linework_api import cursors
 from linework_api.descriptions.schemas import Descriptions, DescriptionSet, EnrichRequest
 from linework_api.patents.service import find_drawing
 from linework_api.search.scope import resolve
+from linework_core import patent_ids
 from linework_core.corpus import current_snapshot
 from linework_core.errors import NotFound, Unprocessable
 from linework_core.settings import Settings
@@ -34,13 +35,14 @@ def check_provider(asked: EnrichRequest, settings: Settings) -> str:
 
 def job_params(session: Session, asked: EnrichRequest, provider: str) -> dict[str, Any]:
     """What the enricher is told. Raises NotFound for a patent or a drawing that is not there."""
-    _all_there(session, "patent", Patent.patent_id, asked.patents, Patent.removed_in)
+    patents = list(dict.fromkeys(patent_ids.resolve(session, asked.patents).values()))
+    _all_there(session, "patent", Patent.patent_id, patents, Patent.removed_in)
     _all_there(session, "drawing", Drawing.drawing_id, asked.drawings, Drawing.removed_in)
     scope = None
     if asked.filter is not None:
         scope = resolve(session, asked.filter, current_snapshot(session)).as_json()
     told = asked.model_dump(mode="json", exclude={"filter", "provider"})
-    return told | {"provider": provider, "scope": scope}
+    return told | {"patents": patents, "provider": provider, "scope": scope}
 
 
 def _all_there(

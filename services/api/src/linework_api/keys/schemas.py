@@ -12,7 +12,7 @@ from linework_core.tables import ApiKey
 
 Scope = Literal["search", "ingest", "enrich", "train", "admin"]
 EVERYTHING: frozenset[Scope] = frozenset({"search", "ingest", "enrich", "train", "admin"})
-OURS = frozenset({"linework", "local", "shell", "command-line"})  # owners of what no caller's key has made
+OURS = frozenset({"linework", "local", "shell", "command-line", "everyone"})  # owners of what no caller's key has made
 LONGEST = dt.timedelta(days=36525)
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$", description="The caller's name.")]

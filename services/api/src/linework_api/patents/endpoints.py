@@ -19,6 +19,9 @@ router = APIRouter(tags=["patents"], route_class=KeyFirst)
 READ = problems(400, 401, 403, 404, 422, 503)
 Searcher = Annotated[Caller, Depends(needs("search"))]
 Id = Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$")]
+AtSnapshot = Annotated[
+    int | None, Query(ge=0, lt=2**63, description="As it was at this snapshot; by default, as it is now.")
+]
 # facts may be corrected at any time, so a copy is asked about before it is used again
 REVALIDATE = "private, no-cache"
 
@@ -44,15 +47,16 @@ def read_patent(
     session: WithSession,
     response: Response,
     _: Searcher,
+    snapshot: AtSnapshot = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> PatentView:
-    """A patent as it stands now."""
-    patent = service.find_patent(session, patent_id)
+    """A patent as it stands now, or stood at a snapshot."""
+    patent = service.find_patent(session, patent_id, snapshot)
     cached = Cached(f"{patent.digest[:32]}-{patent.added_in}")
     if cached.is_known(if_none_match):
         return cached.not_modified()  # type: ignore[return-value]
     response.headers.update(cached.headers)
-    return service.read_patent(session, patent_id)
+    return service.read_patent(session, patent)
 
 
 @router.get("/drawings/{drawing_id}", responses=READ | {304: {"description": "Not changed."}})
@@ -61,14 +65,16 @@ def read_drawing(
     session: WithSession,
     response: Response,
     _: Searcher,
+    snapshot: AtSnapshot = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> DrawingView:
     """A drawing, with its figure where that is certain."""
-    cached = Cached(f"drawing-{service.find_drawing(session, drawing_id).row_id}")  # a version never changes
+    drawing = service.find_drawing(session, drawing_id, snapshot)
+    cached = Cached(f"drawing-{drawing.row_id}")  # a version never changes
     if cached.is_known(if_none_match):
         return cached.not_modified()  # type: ignore[return-value]
     response.headers.update(cached.headers)
-    return service.read_drawing(session, drawing_id)
+    return service.read_drawing(session, drawing)
 
 
 @router.get(
@@ -88,10 +94,13 @@ async def read_image(
     resources: WithResources,
     caller: Searcher,
     size: Annotated[int | None, Query(ge=16, le=4096, description="Long side in pixels; never enlarged.")] = None,
+    snapshot: AtSnapshot = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The drawing's picture: greyscale on white, its long side 512 pixels or `size`."""
-    drawing, cut = await resources.database.run(caller.name, partial(service.pictured, resources.engine, drawing_id))
+    drawing, cut = await resources.database.run(
+        caller.name, partial(service.pictured, resources.engine, drawing_id, snapshot)
+    )
     large = size is not None and size > LONG_SIDE
     # a sheet has the original of each of its drawings, so it alone does not tell their pictures apart
     source = f"{drawing.original[:32]}-{drawing.derivative[:32]}" if large else drawing.derivative[:32]
@@ -111,8 +120,7 @@ def withdraw_patent(
     key: IdempotencyHeader = None,
 ) -> JobView:
     """Withdraw a patent: later searches do not find it, earlier snapshots still hold it."""
-    service.find_patent(session, patent_id)
-    params = {"withdraw": patent_id}
+    params = {"withdraw": service.find_patent(session, patent_id).patent_id}
     return accept(
         session,
         response,

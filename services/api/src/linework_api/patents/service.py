@@ -4,31 +4,40 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import Engine, select
+from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
 
+from linework_api.patents.links import picture_links
 from linework_api.patents.schemas import CitationView, DrawingView, FigureView, PatentView, SheetView
 from linework_api.state import Resources
-from linework_core import store
+from linework_core import patent_ids, store
 from linework_core.bounded import Cut
-from linework_core.corpus import open_patent
+from linework_core.corpus import visible
 from linework_core.db import transaction
 from linework_core.errors import NotFound
 from linework_core.imaging import LONG_SIDE
 from linework_core.tables import Citation, Drawing, Figure, Patent, Sheet
 
 
-def find_patent(session: Session, patent_id: str) -> Patent:
-    """Raises NotFound."""
-    patent = open_patent(session, patent_id)
+def find_patent(session: Session, patent_id: str, snapshot: int | None = None) -> Patent:
+    """A patent, whose id may come as people write it, as it is now or was at a snapshot. Raises NotFound."""
+    named = Patent.patent_id == patent_ids.resolve_one(session, patent_id)
+    patent = session.scalars(select(Patent).where(named, _true(Patent, snapshot))).one_or_none()
     if patent is None:
-        raise NotFound(f"There is no patent {patent_id}.")
+        raise NotFound(f"There is no patent {patent_id}{_at(snapshot)}.")
     return patent
 
 
-def read_patent(session: Session, patent_id: str) -> PatentView:
-    """A patent with its figures, citations, sheets and the ids of its drawings. Raises NotFound."""
-    patent = find_patent(session, patent_id)
+def _true(table: Any, snapshot: int | None) -> ColumnElement[bool]:
+    return table.removed_in.is_(None) if snapshot is None else visible(table, snapshot)
+
+
+def _at(snapshot: int | None) -> str:
+    return "" if snapshot is None else f" at snapshot {snapshot}"
+
+
+def read_patent(session: Session, patent: Patent) -> PatentView:
+    """A patent with its figures, citations, sheets and the ids of its drawings."""
     sheets = _of(session, Sheet, patent, Sheet.number)
     drawings = _of(session, Drawing, patent, Drawing.number)
     facts = {name: getattr(patent, name) for name in PatentView.model_fields if hasattr(patent, name)}
@@ -57,23 +66,22 @@ def _view(view: type[V], row: Any, **more: Any) -> V:
     return view.model_validate(fields | more)
 
 
-def find_drawing(session: Session, drawing_id: str) -> Drawing:
-    """Raises NotFound."""
-    wanted = select(Drawing).where(Drawing.drawing_id == drawing_id, Drawing.removed_in.is_(None))
+def find_drawing(session: Session, drawing_id: str, snapshot: int | None = None) -> Drawing:
+    """A drawing as it is now, or was at a snapshot. Raises NotFound."""
+    wanted = select(Drawing).where(Drawing.drawing_id == drawing_id, _true(Drawing, snapshot))
     drawing = session.scalars(wanted).one_or_none()
     if drawing is None:
-        raise NotFound(f"There is no drawing {drawing_id}.")
+        raise NotFound(f"There is no drawing {drawing_id}{_at(snapshot)}.")
     return drawing
 
 
-def read_drawing(session: Session, drawing_id: str) -> DrawingView:
-    """A drawing with its figure where that is certain, and all its patent's figures else. Raises NotFound."""
-    drawing = find_drawing(session, drawing_id)
+def read_drawing(session: Session, drawing: Drawing) -> DrawingView:
+    """A drawing with its figure where that is certain, and all its patent's figures else."""
     sheet = session.get_one(Sheet, drawing.sheet_row)
     figure = session.get_one(Figure, drawing.figure_row) if drawing.figure_row else None
     patent = session.get_one(Patent, drawing.patent_row)
     candidates = [] if figure else _of(session, Figure, patent, Figure.ordinal)
-    picture = f"/drawings/{drawing.drawing_id}/image"
+    links = picture_links(drawing.drawing_id, drawing.added_in)
     return _view(
         DrawingView,
         drawing,
@@ -82,8 +90,7 @@ def read_drawing(session: Session, drawing_id: str) -> DrawingView:
         sheet=sheet.sheet_id,
         figure=_view(FigureView, figure) if figure else None,
         candidates=[_view(FigureView, row) for row in candidates],
-        image=picture,
-        thumbnail=f"{picture}?size=128",
+        **links,
     )
 
 
@@ -96,10 +103,10 @@ class Pictured(Protocol):
     def derivative(self) -> str: ...
 
 
-def pictured(engine: Engine, drawing_id: str) -> tuple[Drawing, Cut | None]:
+def pictured(engine: Engine, drawing_id: str, snapshot: int | None) -> tuple[Drawing, Cut | None]:
     """A drawing and where on its original it is; nothing is held while its picture is made. Raises NotFound."""
     with transaction(engine) as session:
-        drawing = find_drawing(session, drawing_id)
+        drawing = find_drawing(session, drawing_id, snapshot)
         return drawing, cut_of(session, drawing)
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from linework_api.patents.links import picture_links
 from linework_api.search import repository, scoring
 from linework_api.search.repository import Shown
 from linework_api.search.schemas import (
@@ -99,11 +100,9 @@ def _rounded(score: float) -> float:
 
 
 def _drawing(shown: Shown) -> HitDrawing:
-    picture = f"/drawings/{shown.drawing_id}/image"
     return HitDrawing(
         id=shown.drawing_id,
         caption=shown.caption,
         view=shown.view,
-        image=picture,
-        thumbnail=f"{picture}?size=128",
+        **picture_links(shown.drawing_id, shown.added_in),
     )

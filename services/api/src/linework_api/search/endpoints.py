@@ -13,7 +13,7 @@ from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept_now
 from linework_api.one_hop import as_json
 from linework_api.patents import service as patents
 from linework_api.queries import documented, from_query
-from linework_api.search import exports, records, repository, titles
+from linework_api.search import exports, records, repository, sharing, titles
 from linework_api.search.embedding import searched
 from linework_api.search.pictures import read_pictures
 from linework_api.search.repository import Shown
@@ -94,14 +94,14 @@ async def search_by_image(
 
 @router.get("/searches/{search_id}", responses=READ)
 def read_search(search_id: UUID, session: WithSession, caller: Searcher) -> SearchRecord:
-    """A search as it was asked and answered; its owner and admins read it."""
-    return records.read(session, records.find(session, search_id, owner=caller.sees_jobs_of))
+    """A search as it was asked and answered; its owner, admins and those it is shared with read it."""
+    return records.read(session, sharing.find_readable(session, search_id, caller))
 
 
 @router.post("/searches/{search_id}/replay", responses=READ)
 def replay_search(search_id: UUID, session: WithSession, caller: Searcher) -> Replay:
     """Run a search again on the corpus as it was, exactly, and say whether the answer is the same."""
-    return records.replay(session, records.find(session, search_id, owner=caller.sees_jobs_of))
+    return records.replay(session, sharing.find_readable(session, search_id, caller))
 
 
 @router.get("/searches/{search_id}/export", response_class=Response, responses=EXPORTED | READ)
@@ -115,7 +115,7 @@ async def export_search(
 
     def read() -> tuple[SearchRecord, dict[str, Shown]]:
         with transaction(resources.engine) as session:
-            kept = records.find(session, search_id, owner=caller.sees_jobs_of)
+            kept = sharing.find_readable(session, search_id, caller)
             drawings = repository.details(session, kept.rows).values() if format == "xlsx" else ()
             return records.read(session, kept), {shown.drawing_id: shown for shown in drawings}
 
@@ -180,7 +180,7 @@ async def _clustered(
 
     def read() -> titles.Material:
         with transaction(resources.engine) as session:
-            return titles.material(session, records.find(session, search_id, owner=caller.sees_jobs_of), wanted)
+            return titles.material(session, sharing.find_readable(session, search_id, caller), wanted)
 
     material = await resources.database.run(caller.name, read)
     return await resources.computing.run(caller.name, partial(titles.clustered, material, wanted.k))

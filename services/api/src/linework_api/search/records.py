@@ -7,14 +7,13 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 from sqlalchemy.orm import Session
 
-from linework_api.search import repository, scoring
+from linework_api.search import scoring
 from linework_api.search.answers import Answer, assemble
 from linework_api.search.schemas import Replay, SearchAnswer, SearchRecord
 from linework_api.search.scoring import Scored
 from linework_api.search.target import Target
 from linework_core import encoders, nearest
 from linework_core.encoders import EncoderFacts
-from linework_core.errors import NotFound
 from linework_core.scope import Scope
 from linework_core.tables import Search
 
@@ -76,14 +75,6 @@ _SCORES = tuple(field.name for field in fields(Scored) if field.name != "row")
 def _scores(hit: Scored) -> dict[str, Any]:
     """All of a hit but its row."""
     return {name: getattr(hit, name) for name in _SCORES}
-
-
-def find(session: Session, search_id: UUID, *, owner: str | None) -> Search:
-    """Raises NotFound, also for another owner's (`owner` None reads all)."""
-    kept = repository.find_search(session, search_id)
-    if kept is None or (owner is not None and kept.owner != owner):
-        raise NotFound(f"There is no search {search_id}.")
-    return kept
 
 
 def hits_of(record: Search) -> list[Scored]:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from linework_api.search.schemas import Facet
-from linework_core import encoders, nearest
+from linework_core import encoders, nearest, patent_ids
 from linework_core.corpus import visible
 from linework_core.encoders import EncoderFacts
 from linework_core.errors import Unavailable
@@ -61,6 +61,7 @@ class Shown(NamedTuple):
 
     drawing_row: int
     drawing_id: str
+    added_in: int
     original: str
     derivative: str
     patent_id: str
@@ -78,8 +79,8 @@ def details(session: Session, rows: Iterable[int]) -> dict[int, Shown]:
 
 
 _DETAILS = """
-    SELECT d.row_id, d.drawing_id, d.original, d.derivative, p.patent_id, p.title, p.granted, p.filed, p.locarno,
-           f.caption, f.view
+    SELECT d.row_id, d.drawing_id, d.added_in, d.original, d.derivative, p.patent_id, p.title, p.granted, p.filed,
+           p.locarno, f.caption, f.view
     FROM drawings d JOIN patents p ON p.row_id = d.patent_row LEFT JOIN figures f ON f.row_id = d.figure_row
     WHERE d.row_id = ANY(%(rows)s::bigint[])"""
 
@@ -132,7 +133,7 @@ def title_of(session: Session, snapshot: int, drawing_id: str | None, patent_id:
         own = (Drawing.drawing_id == drawing_id, visible(Drawing, snapshot))
         wanted = wanted.join(Drawing, Drawing.patent_row == Patent.row_id).where(*own)
     elif patent_id is not None:
-        wanted = wanted.where(Patent.patent_id == patent_id)
+        wanted = wanted.where(Patent.patent_id == patent_ids.resolve_one(session, patent_id))
     else:
         return None
     return session.scalars(wanted).first()

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from linework_api.search.schemas import Filters
+from linework_core import patent_ids
 from linework_core.corpus import visible
 from linework_core.scope import Scope
 from linework_core.tables import Citation, Patent
@@ -22,7 +23,7 @@ def resolve(session: Session, filters: Filters, snapshot: int, own_date: dt.date
         locarno=tuple(filters.locarno),
         office=tuple(filters.office),
         view=tuple(filters.view),
-        without=frozenset(filters.exclude),
+        without=frozenset(reading for text in filters.exclude for reading in patent_ids.readings(text)),
         within=_within(session, filters, snapshot),
     )
 
@@ -32,18 +33,14 @@ def _within(session: Session, filters: Filters, snapshot: int) -> frozenset[str]
     sets = []
     if filters.cites is not None:
         citing = select(Patent.patent_id).join(Citation, Citation.patent_row == Patent.row_id)
-        citing = citing.where(Citation.number == unpadded(filters.cites), visible(Patent, snapshot))
+        numbers = patent_ids.citation_readings(filters.cites)
+        citing = citing.where(Citation.number.in_(numbers), visible(Patent, snapshot))
         sets.append(frozenset(session.scalars(citing)))
     if filters.cited_by is not None:
         cited = select(Citation.number).join(Patent, Patent.row_id == Citation.patent_row)
-        cited = cited.where(Patent.patent_id == filters.cited_by, visible(Patent, snapshot))
-        named = (Patent.office + Patent.number).in_(cited)
-        sets.append(frozenset(session.scalars(select(Patent.patent_id).where(named, visible(Patent, snapshot)))))
+        citing_id = patent_ids.resolve_one(session, filters.cited_by)
+        cited = cited.where(Patent.patent_id == citing_id, visible(Patent, snapshot))
+        ids = {reading for number in session.scalars(cited) for reading in patent_ids.readings(number)}
+        named = select(Patent.patent_id).where(Patent.patent_id.in_(ids), visible(Patent, snapshot))
+        sets.append(frozenset(session.scalars(named)))
     return frozenset.intersection(*sets) if sets else None
-
-
-def unpadded(number: str) -> str:
-    """'USD0907292' as citations name it: 'USD907292'."""
-    letters = number.rstrip("0123456789")
-    digits = number.removeprefix(letters)
-    return letters + (digits.lstrip("0") or digits)

@@ -27,7 +27,7 @@ from linework_api.search.schemas import (
 from linework_api.search.scope import resolve
 from linework_api.search.target import Target, Vectors, moved
 from linework_api.state import SearchResources
-from linework_core import encoders, store
+from linework_core import encoders, patent_ids, store
 from linework_core.encoders import EncoderFacts
 from linework_core.errors import NotFound, Unprocessable
 from linework_core.scope import Scope
@@ -125,8 +125,9 @@ class SearchService:
             return self._drawings([query.drawing])
         if query.patent is None:
             return []
-        found = repository.queried(self.session, self.encoder, self.snapshot, patent=query.patent)
-        if not found and not repository.has_patent(self.session, query.patent, self.snapshot):
+        patent = patent_ids.resolve_one(self.session, query.patent)
+        found = repository.queried(self.session, self.encoder, self.snapshot, patent=patent)
+        if not found and not repository.has_patent(self.session, patent, self.snapshot):
             raise NotFound(f"There is no patent {query.patent}.")
         if not found:
             raise Unprocessable(f"{query.patent} has no drawings to search by.")
