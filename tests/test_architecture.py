@@ -19,6 +19,7 @@ ROUTES = """
 GET /search, POST /search, GET /searches/{search_id}
 POST /ingest, DELETE /patents/{patent_id}
 POST /embed, GET /encoders, POST /encoders, POST /encoders/{encoder_id}/activate
+DELETE /encoders/{encoder_id}
 POST /train, POST /evaluate, GET /evaluations/{evaluation_id}
 GET /jobs, GET /jobs/{job_id}, GET /jobs/{job_id}/events, DELETE /jobs/{job_id}
 GET /corpus, GET /patents/{patent_id}, GET /drawings/{drawing_id}, GET /drawings/{drawing_id}/image

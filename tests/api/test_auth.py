@@ -48,6 +48,7 @@ CALLS = [
     ("POST", "/embed", "train"),
     ("POST", "/encoders", "train"),
     ("POST", "/encoders/a/activate", "train"),
+    ("DELETE", "/encoders/a", "train"),
     ("GET", "/encoders", "search"),
     ("GET", "/encoders/a", "search"),
     ("GET", "/corpus", "search"),

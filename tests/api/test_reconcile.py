@@ -72,7 +72,9 @@ def test_the_index_that_was_switched_off_last_is_kept_up_to_date_for_a_rollback_
             id=f"other-{number}", name="other", spec=f"debug:{number}", content_hash=str(number) * 64,
             dimension=DIMENSION, has_text=False,
         )  # fmt: skip
-        encoders.activate(session, encoders.register(session, other))
+        made = encoders.register(session, other)
+        encoders.mark_ready(session, made)
+        encoders.activate(session, made)
         session.commit()
     load(session, encoder, [Design("USD0000001", [None])])
     reconcile()

@@ -90,7 +90,9 @@ def test_the_active_encoder_may_change_while_it_runs(serve: Serve, settings: Set
     with serve(settings) as online:
         before = online.wait_until_ready()
         with db.transaction() as session:
-            encoders.activate(session, encoders.register(session, load("debug:16").manifest))
+            other = encoders.register(session, load("debug:16").manifest)
+            encoders.mark_ready(session, other)
+            encoders.activate(session, other)
         until(lambda: online.wait_until_ready() != before)
 
 

@@ -1,14 +1,18 @@
 """Encoders and their indexes: registration, the states of an index, coverage (design, rule 6)."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import exists, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from linework_core.errors import Conflict, NotFound, Unavailable
+from linework_core import completeness
+from linework_core.errors import Conflict, Gone, NotFound, Unavailable
 from linework_core.manifest import EncoderManifest
-from linework_core.tables import Corpus, Description, DescriptionVector, Drawing, Embedding, Encoder, VectorIndex
+from linework_core.tables import DescriptionVector, Drawing, Embedding, EmbedFailure, Encoder, VectorIndex
+
+CLEARING = 7117003  # with an encoder's number: the lock of whoever builds or clears away its indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,13 @@ def facts(session: Session, number: int) -> EncoderFacts:
 def register(session: Session, manifest: EncoderManifest) -> Encoder:
     """The encoder's row, made with its partition and an index in state 'building' where it is new.
 
-    Registering the same content twice gives the same row, whoever was first.
+    Registering the same content twice gives the same row, whoever was first. One that was removed gets a new, empty
+    index. Raises Conflict while its old vectors are still being cleared away.
     """
-    session.execute(text("SELECT pg_advisory_xact_lock(7117002)"))
+    lock(session)
     known = session.scalars(select(Encoder).where(Encoder.content_hash == manifest.content_hash)).one_or_none()
     if known is not None:
+        _revive(session, known)
         return known
     values = manifest.model_dump(exclude={"id"}) | {"encoder_id": manifest.id}
     encoder = session.scalars(insert(Encoder).values(**values).returning(Encoder)).one()
@@ -51,6 +57,24 @@ def register(session: Session, manifest: EncoderManifest) -> Encoder:
     session.add(VectorIndex(encoder=encoder.number))
     session.flush()
     return encoder
+
+
+def _revive(session: Session, encoder: Encoder) -> None:
+    """An index for a known encoder that was removed; and one that was paused goes on."""
+    index = session.get_one(VectorIndex, encoder.number, populate_existing=True)
+    if index.removed_at is not None:
+        mine = session.scalar(select(func.pg_try_advisory_xact_lock(CLEARING, encoder.number)))
+        if not mine or session.scalar(select(func.to_regclass(partition(encoder)))):
+            raise Conflict("This encoder's old vectors are still being cleared away; ask again in a minute.")
+        _make_partition(session, encoder)
+        index.state, index.removed_at, index.retired_at = "building", None, None
+    index.paused_at = None
+    session.flush()
+
+
+def lock(session: Session) -> None:
+    """Until the commit nobody else registers, activates or removes an encoder."""
+    session.execute(text("SELECT pg_advisory_xact_lock(7117002)"))
 
 
 def _make_partition(session: Session, encoder: Encoder) -> None:
@@ -88,6 +112,25 @@ def find(session: Session, encoder_id: str) -> Encoder:
     return encoder
 
 
+def find_kept(session: Session, encoder_id: str) -> Encoder:
+    """An encoder that one may work with. Raises NotFound, and Gone for one that was removed."""
+    encoder = find(session, encoder_id)
+    if session.get_one(VectorIndex, encoder.number, populate_existing=True).removed_at is not None:
+        raise _removed(encoder)
+    return encoder
+
+
+def check_vectors(session: Session, number: int, snapshot: int) -> None:
+    """Raises Gone where the vectors that a search at this snapshot compared were removed with their encoder."""
+    index = session.get_one(VectorIndex, number, populate_existing=True)
+    if index.removed_at is not None or (index.emptied_in is not None and snapshot <= index.emptied_in):
+        raise _removed(session.get_one(Encoder, number))
+
+
+def _removed(encoder: Encoder) -> Gone:
+    return Gone(f"The encoder {encoder.encoder_id} was removed, and its vectors with it.", encoder=encoder.encoder_id)
+
+
 def active(session: Session) -> Encoder:
     """The encoder whose index answers searches. Raises Unavailable while there is none."""
     joined = select(Encoder).join(VectorIndex, VectorIndex.encoder == Encoder.number)
@@ -99,12 +142,25 @@ def active(session: Session) -> Encoder:
 
 def current(session: Session) -> list[Encoder]:
     """Encoders whose indexes ingest keeps up to date: the active, the ready and those being built, and the
-    one retired last, so that a rollback loses nothing.
+    one retired last, so that a rollback loses nothing. None whose job was cancelled, until somebody asks for it.
     """
     states = select(Encoder).join(VectorIndex, VectorIndex.encoder == Encoder.number)
+    states = states.where(VectorIndex.removed_at.is_(None))
     kept = session.scalars(states.where(VectorIndex.state != "retired").order_by(Encoder.number)).all()
     retired = states.where(VectorIndex.state == "retired").order_by(VectorIndex.retired_at.desc()).limit(1)
-    return [*kept, *session.scalars(retired)]
+    paused = set(session.scalars(select(VectorIndex.encoder).where(VectorIndex.paused_at.is_not(None))))
+    return [encoder for encoder in [*kept, *session.scalars(retired)] if encoder.number not in paused]
+
+
+def pause(session: Session, encoder_id: str) -> None:
+    """Let nobody but a caller start to embed with this encoder."""
+    number = select(Encoder.number).where(Encoder.encoder_id == encoder_id).scalar_subquery()
+    session.execute(update(VectorIndex).where(VectorIndex.encoder == number).values(paused_at=func.now()))
+
+
+def resume(session: Session, encoder: Encoder) -> None:
+    """Embed with this encoder again whenever something is missing."""
+    session.execute(update(VectorIndex).where(VectorIndex.encoder == encoder.number).values(paused_at=None))
 
 
 def coverage(session: Session, encoder: Encoder) -> Coverage:
@@ -118,39 +174,26 @@ def coverage(session: Session, encoder: Encoder) -> Coverage:
     return Coverage(drawings or 0, indexed or 0)
 
 
-def note_if_complete(session: Session, encoder: Encoder) -> bool:
-    """Write down at which snapshot no open drawing lacks a vector, and return whether that is now.
+def described(session: Session, encoder: Encoder) -> int:
+    """How many open drawings have a vector of their descriptions."""
+    mine = (DescriptionVector.encoder == encoder.number, DescriptionVector.removed_in.is_(None))
+    return session.scalar(select(func.count()).select_from(DescriptionVector).where(*mine)) or 0
 
-    From then on a search need not count what is unindexed, until drawings are added. Nobody can add any between
-    the look and the commit: the corpus is locked.
-    """
-    index = session.get_one(VectorIndex, encoder.number)
-    newest = session.scalar(select(func.max(Drawing.added_in))) or 0
-    if index.complete_at is not None and index.complete_at >= newest:
-        return True
-    snapshot = session.scalars(select(Corpus.snapshot).with_for_update()).one()
-    embedded = exists().where(Embedding.encoder == encoder.number, Embedding.drawing_row == Drawing.row_id)
-    if session.scalar(select(exists().where(Drawing.removed_in.is_(None), ~embedded))):
-        return False
-    index.complete_at = snapshot
-    return True
+
+def failures(session: Session, encoder: Encoder) -> int:
+    """How many open drawings were tried and have no vector."""
+    tried = select(func.count()).select_from(EmbedFailure).join(Drawing, Drawing.row_id == EmbedFailure.drawing_row)
+    return session.scalar(tried.where(EmbedFailure.encoder == encoder.number, Drawing.removed_in.is_(None))) or 0
+
+
+def note_if_complete(session: Session, encoder: Encoder) -> bool:
+    """Write down at which snapshot no open drawing lacked a vector; whether that is now (completeness.note)."""
+    return completeness.note(session, encoder, completeness.DRAWINGS)
 
 
 def note_if_described(session: Session, encoder: Encoder) -> bool:
-    """The same for descriptions: at which snapshot none lacked its vector. An encoder without texts lacks none."""
-    if not encoder.has_text:
-        return True
-    index = session.get_one(VectorIndex, encoder.number)
-    newest = session.scalar(select(func.max(Description.added_in))) or 0
-    if index.described_at is not None and index.described_at >= newest:
-        return True
-    snapshot = session.scalars(select(Corpus.snapshot).with_for_update()).one()
-    of_this = (DescriptionVector.encoder == encoder.number, DescriptionVector.drawing_row == Description.drawing_row)
-    embedded = exists().where(*of_this, DescriptionVector.description == Description.id)
-    if session.scalar(select(exists().where(Description.removed_in.is_(None), ~embedded))):
-        return False
-    index.described_at = snapshot
-    return True
+    """The same for descriptions. An encoder without texts lacks none."""
+    return not encoder.has_text or completeness.note(session, encoder, completeness.DESCRIPTIONS)
 
 
 def mark_ready(session: Session, encoder: Encoder) -> None:
@@ -162,26 +205,46 @@ def mark_ready(session: Session, encoder: Encoder) -> None:
 def activate(session: Session, encoder: Encoder) -> VectorIndex:
     """Let this encoder's index answer searches from now on, in this transaction.
 
-    Raises Conflict when it covers fewer drawings than the index that it would replace.
+    Raises Gone, and Conflict while it is being built or covers less than the index that it would replace.
     """
-    session.execute(text("SELECT pg_advisory_xact_lock(7117002)"))
-    index = session.get_one(VectorIndex, encoder.number)
+    lock(session)
+    index = session.get_one(VectorIndex, encoder.number, populate_existing=True)
+    if index.removed_at is not None:
+        raise _removed(encoder)
     if index.state == "active":
         return index
     before = session.scalars(select(VectorIndex).where(VectorIndex.state == "active")).one_or_none()
     if before is not None:
-        old, new = coverage(session, session.get_one(Encoder, before.encoder)), coverage(session, encoder)
-        if new.indexed < old.indexed:
-            raise Conflict(
-                f"The index holds {new.indexed} drawings, the active one {old.indexed}. Embed the rest first.",
-                indexed=new.indexed,
-                active_indexed=old.indexed,
-            )
+        _check_coverage(session, index, encoder, session.get_one(Encoder, before.encoder))
         before.state, before.retired_at = "retired", func.now()
         session.flush()  # the unique index allows one active row at any moment
     index.state, index.activated_at, index.retired_at = "active", func.now(), None
     session.flush()
     return index
+
+
+def _check_coverage(session: Session, index: VectorIndex, encoder: Encoder, active: Encoder) -> None:
+    """Raises Conflict. On the way back to an index that was active, what it tried and could not embed counts as
+    covered: a rollback must not depend on one drawing that came since.
+    """
+    new, old = coverage(session, encoder), coverage(session, active)
+    texts, active_texts = (described(session, one) if encoder.has_text else 0 for one in (encoder, active))
+    spared = failures(session, encoder) if index.state == "retired" else 0
+    told: dict[str, Any] = {
+        "indexed": new.indexed, "active_indexed": old.indexed, "drawings": new.drawings,
+        "described": texts, "active_described": active_texts, "paused": index.paused_at is not None,
+    }  # fmt: skip
+    hint = " It is paused: POST /embed goes on." if index.paused_at is not None else ""
+    if index.state == "building":
+        raise Conflict(
+            f"The index is still being built: it holds {new.indexed} of {new.drawings} drawings.{hint}", **told
+        )
+    if new.indexed + spared < old.indexed or texts < active_texts:
+        raise Conflict(
+            f"The index holds {new.indexed} drawings and {texts} descriptions, the active one {old.indexed} and"
+            f" {active_texts}. Embed the rest first.{hint}",
+            **told,
+        )
 
 
 def ensure_active(session: Session, manifest: EncoderManifest) -> Encoder:

@@ -101,7 +101,7 @@ def build(engine: Engine, encoder: Encoder) -> list[Graph]:
 
     Readers and writers go on meanwhile. If another process builds already, this one returns at once with [].
     """
-    with _alone(engine, encoder) as connection:
+    with alone(engine, encoder) as connection:
         if connection is None:
             return []
         leaf = encoders.partition(encoder)
@@ -119,20 +119,26 @@ def build(engine: Engine, encoder: Encoder) -> list[Graph]:
 
 def build_for_descriptions(engine: Engine, encoder: Encoder) -> None:
     """Make the graph over the encoder's description vectors, once there are so many that a scan is slower."""
-    with _alone(engine, encoder) as connection:
+    with alone(engine, encoder) as connection:
         if connection is None:
             return
-        number, name = int(encoder.number), f"description_vectors_{int(encoder.number)}"
+        number, name = int(encoder.number), of_descriptions(encoder)
         rows = text("SELECT count(*) FROM description_vectors WHERE encoder = :encoder")
         if (connection.scalar(rows, {"encoder": number}) or 0) >= SCANNED_ROWS:
             sql = f"CREATE INDEX CONCURRENTLY {name} ON description_vectors {_hnsw(encoder)} WHERE encoder = {number}"
             _make(connection, "description_vectors", {name: sql})
 
 
+def of_descriptions(encoder: Encoder) -> str:
+    """Name of the graph over the encoder's description vectors."""
+    return f"description_vectors_{int(encoder.number)}"
+
+
 @contextmanager
-def _alone(engine: Engine, encoder: Encoder) -> Iterator[Connection | None]:
+def alone(engine: Engine, encoder: Encoder) -> Iterator[Connection | None]:
+    """A connection without a transaction, for as long as no other process works on the encoder's indexes; else None."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        lock = {"a": 7117003, "b": encoder.number}
+        lock = {"a": encoders.CLEARING, "b": encoder.number}
         connection.execute(text(f"SET lock_timeout = '{PATIENCE}'"))
         if not connection.scalar(text("SELECT pg_try_advisory_lock(:a, :b)"), lock):
             yield None

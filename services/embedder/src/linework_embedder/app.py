@@ -118,7 +118,7 @@ WithEngine = Annotated[Engine, Depends(_engine)]
 
 
 def _add_embedding(app: FastAPI) -> None:
-    answers = problems(400, 404, 413, 422, 500, 503)
+    answers = problems(400, 404, 410, 413, 422, 500, 503)
 
     @app.post("/embed/drawings", responses=answers)
     async def embed_drawings(wanted: Drawings, engine: WithEngine) -> Embedded:

@@ -57,9 +57,9 @@ class BulkEmbedder:
         self._encoder: Encoder | None = None
 
     def __call__(self, run: Run) -> dict[str, Any]:
-        """Raises NotFound, WeightsUnavailable, EncoderChanged, and Stopped when the run should end."""
+        """Raises NotFound, Gone, WeightsUnavailable, EncoderChanged, and Stopped when the run should end."""
         with run.transaction() as session:
-            row = encoders.find(session, run.params["encoder"])
+            row = encoders.find_kept(session, run.params["encoder"])
         encoder = self._load(row)
         batch_size = self._settings.embed_batch_size
         while _Pass(run, row, encoder, self._objects, self._settings)() > 0:

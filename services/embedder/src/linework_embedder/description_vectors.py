@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from linework_core import failures
-from linework_core.jobs.reconcile import undescribed
+from linework_core.completeness import DESCRIPTIONS, due
 from linework_core.tables import Description, DescriptionVectorFailure, Encoder
 from linework_embedder.encoding import Vector
 
@@ -25,12 +25,12 @@ class Missing:
 
 def count_missing(session: Session, encoder: Encoder) -> int:
     """How many open sets lack a vector of this encoder and are due."""
-    return session.scalar(select(func.count()).select_from(undescribed(encoder).subquery())) or 0
+    return session.scalar(select(func.count()).select_from(due(DESCRIPTIONS, encoder).subquery())) or 0
 
 
 def page_of_missing(session: Session, encoder: Encoder, *, after: int, limit: int) -> list[Missing]:
     """Sets that lack a vector, by id, after the given one."""
-    rows = undescribed(encoder).add_columns(Description.texts).where(Description.id > after)
+    rows = due(DESCRIPTIONS, encoder).add_columns(Description.texts).where(Description.id > after)
     found = session.execute(rows.order_by(Description.id).limit(limit))
     return [Missing(number, tuple(one["text"] for one in texts)) for number, texts in found]
 

@@ -25,10 +25,10 @@ class Roster:
         self._settings = settings
 
     def find(self, encoder_id: str) -> EncoderManifest:
-        """Raises NotFound, Unavailable."""
+        """Raises NotFound, Gone, Unavailable."""
         try:
             with transaction(self._engine) as session:
-                return manifest_of(encoders.find(session, encoder_id))
+                return manifest_of(encoders.find_kept(session, encoder_id))
         except SQLAlchemyError as error:
             raise Unavailable("The database does not answer.") from error
 

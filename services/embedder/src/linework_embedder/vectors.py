@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from linework_core import failures
-from linework_core.jobs.reconcile import lacking
+from linework_core.completeness import DRAWINGS, due
 from linework_core.tables import Drawing, EmbedFailure, Encoder
 from linework_embedder.encoding import Vector
 
@@ -27,12 +27,12 @@ class Missing:
 
 def count_missing(session: Session, encoder: Encoder) -> int:
     """How many open drawings lack a vector of this encoder and are due."""
-    return session.scalar(select(func.count()).select_from(lacking(encoder).subquery())) or 0
+    return session.scalar(select(func.count()).select_from(due(DRAWINGS, encoder).subquery())) or 0
 
 
 def page_of_missing(session: Session, encoder: Encoder, *, after: int, limit: int) -> list[Missing]:
     """Drawings that lack a vector, by row, after the given one."""
-    rows = lacking(encoder).add_columns(Drawing.derivative).where(Drawing.row_id > after)
+    rows = due(DRAWINGS, encoder).add_columns(Drawing.derivative).where(Drawing.row_id > after)
     return [Missing(row, derivative) for row, derivative in session.execute(rows.order_by(Drawing.row_id).limit(limit))]
 
 

@@ -5,32 +5,24 @@ The beat does it every few seconds; `python -m linework_core.jobs.reconcile` doe
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from linework_core import encoders, logs
-from linework_core.db import transaction
+from linework_core import completeness, encoder_removal, encoders, logs
+from linework_core.db import get_engine, transaction
 from linework_core.jobs import service
 from linework_core.queues import nudge, waiting
 from linework_core.settings import get_settings
-from linework_core.tables import (
-    Description,
-    DescriptionVector,
-    DescriptionVectorFailure,
-    Drawing,
-    Embedding,
-    EmbedFailure,
-    Encoder,
-)
 
 log = structlog.get_logger()
 
 
 def reconcile() -> None:
-    """Make the embed jobs that are missing, and nudge every job that waits for a worker.
+    """Make the embed jobs that are missing, clear away removed encoders, and nudge every job that waits for a worker.
 
     A queue with unread nudges is left alone: what they do not name is named once they are read.
     """
+    encoder_removal.sweep(get_engine())
     with transaction() as session:
         plan_embedding(session)
         waiting_jobs = [(job.kind, job.id) for job in service.find_orphans(session)]
@@ -45,40 +37,14 @@ def reconcile() -> None:
 
 
 def plan_embedding(session: Session) -> None:
-    """An embed job for every current index that lacks a drawing, or the vector of a description, it could have."""
+    """An embed job for every current index that lacks a drawing, or the vector of a description, it could have.
+
+    A job that is undone finds by itself what came since.
+    """
     for encoder in encoders.current(session):
-        drawings = not encoders.note_if_complete(session, encoder) and session.scalar(select(exists(lacking(encoder))))
-        texts = not encoders.note_if_described(session, encoder) and session.scalar(
-            select(exists(undescribed(encoder)))
-        )
-        if drawings or texts:
+        undone = session.scalar(select(exists().where(service.embeds(encoder))))
+        if not undone and completeness.has_work(session, encoder):
             service.ensure_embed_job(session, encoder)
-
-
-def lacking(encoder: Encoder) -> Select[int]:
-    """Row ids of open drawings without a vector of this encoder, but for those that wait after a failure."""
-    embedded = exists().where(Embedding.encoder == encoder.number, Embedding.drawing_row == Drawing.row_id)
-    paused = exists().where(
-        EmbedFailure.encoder == encoder.number,
-        EmbedFailure.drawing_row == Drawing.row_id,
-        EmbedFailure.next_try_at > func.now(),
-    )
-    return select(Drawing.row_id).where(Drawing.removed_in.is_(None), ~embedded, ~paused)
-
-
-def undescribed(encoder: Encoder) -> Select[int]:
-    """Ids of open descriptions without a vector of this encoder, but for those that wait after a failure."""
-    embedded = exists().where(
-        DescriptionVector.encoder == encoder.number,
-        DescriptionVector.drawing_row == Description.drawing_row,
-        DescriptionVector.description == Description.id,
-    )
-    paused = exists().where(
-        DescriptionVectorFailure.encoder == encoder.number,
-        DescriptionVectorFailure.description == Description.id,
-        DescriptionVectorFailure.next_try_at > func.now(),
-    )
-    return select(Description.id).where(Description.removed_in.is_(None), ~embedded, ~paused)
 
 
 if __name__ == "__main__":

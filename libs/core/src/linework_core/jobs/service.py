@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from linework_core import tracing
+from linework_core import encoders, tracing
 from linework_core.db import after_commit
 from linework_core.errors import Forbidden, NotFound
 from linework_core.jobs import objects
@@ -66,15 +66,19 @@ def create(session: Session, kind: str, params: dict[str, Any], *, owner: str) -
 def ensure_embed_job(session: Session, encoder: Encoder) -> Job:
     """The one undone embed job of an encoder, made where there is none. It is nobody's own."""
     params = {"encoder": encoder.encoder_id}
-    same = and_(Job.kind == "embed", Job.state.in_(UNDONE), Job.params["encoder"].astext == encoder.encoder_id)
     job = None
     while job is None:  # the job that was in the way may end between the two statements
         made = insert(Job).values(kind="embed", params=params, owner=SHARED, origin=tracing.origin())
         session.execute(made.on_conflict_do_nothing())
-        job = session.scalars(select(Job).where(same)).one_or_none()
+        job = session.scalars(select(Job).where(embeds(encoder))).one_or_none()
     job_id = job.id
     after_commit(session, lambda: nudge("embed", job_id))
     return job
+
+
+def embeds(encoder: Encoder) -> ColumnElement[bool]:
+    """The undone embed job of an encoder."""
+    return and_(Job.kind == "embed", Job.state.in_(UNDONE), Job.params["encoder"].astext == encoder.encoder_id)
 
 
 def find(session: Session, job_id: UUID, *, owner: str | None) -> Job:
@@ -119,6 +123,8 @@ def cancel(session: Session, job: Job, *, owner: str | None) -> None:
     if job.state not in UNDONE:
         return
     job.cancel_requested = True
+    if job.kind == "embed":  # else the beat would make it anew
+        encoders.pause(session, job.params["encoder"])
     held = session.scalar(select(Job.lease_until > func.now()).where(Job.id == job.id))
     if not held:
         job.state, job.finished_at = "cancelled", func.now()

@@ -38,6 +38,11 @@ class VectorIndex(Base):
     retired_at: Mapped[dt.datetime | None]
     complete_at: Mapped[int | None] = mapped_column(BigInteger)  # snapshot at which no drawing lacked a vector
     described_at: Mapped[int | None] = mapped_column(BigInteger)  # the same for descriptions
+    tried_at: Mapped[int | None] = mapped_column(BigInteger)  # snapshot at which each had a vector or a noted failure
+    texts_tried_at: Mapped[int | None] = mapped_column(BigInteger)
+    paused_at: Mapped[dt.datetime | None]  # its job was cancelled: none is made until somebody asks
+    removed_at: Mapped[dt.datetime | None]  # for good (encoder_removal); its state is 'retired'
+    emptied_in: Mapped[int | None] = mapped_column(BigInteger)  # vectors up to this snapshot are gone
     measured: Mapped[dict[str, Any] | None]  # vector_index.Measured: its graphs, and what searching it costs
 
 

@@ -105,6 +105,7 @@ def _indexes(session: Session) -> list[IndexCoverage]:
     failures = select(func.count()).where(EmbedFailure.encoder == Encoder.number).scalar_subquery()
     statement = select(Encoder, VectorIndex.state, failures).join(VectorIndex, VectorIndex.encoder == Encoder.number)
     found = []
+    statement = statement.where(VectorIndex.removed_at.is_(None))
     for encoder, state, failed in session.execute(statement.order_by(Encoder.number)):
         coverage = encoders.coverage(session, encoder)
         found.append(

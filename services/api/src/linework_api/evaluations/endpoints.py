@@ -24,7 +24,7 @@ Searcher = Annotated[Caller, Depends(needs("search"))]
 FILE = {"description": "The file.", "content": {"image/png": {}, "text/csv": {}}}
 
 
-@router.post("/evaluate", status_code=202, responses=ACCEPTED | problems(404))
+@router.post("/evaluate", status_code=202, responses=ACCEPTED | problems(404, 410))
 def evaluate(
     wanted: EvaluationRequest,
     session: WithSession,

@@ -15,9 +15,9 @@ from linework_core.tables import Evaluation
 def job_params(session: Session, wanted: EvaluationRequest) -> dict[str, Any]:
     """The request with its encoder and its snapshot named, so that the job means the same whenever it runs.
 
-    Raises NotFound, Unavailable while no index is active, and Unprocessable for what cannot be evaluated.
+    Raises NotFound, Gone, Unavailable while no index is active, and Unprocessable for what cannot be evaluated.
     """
-    encoder = encoders.find(session, wanted.encoder) if wanted.encoder else encoders.active(session)
+    encoder = encoders.find_kept(session, wanted.encoder) if wanted.encoder else encoders.active(session)
     if wanted.protocol in CROSS_MODAL and not encoder.has_text:
         raise Unprocessable(f"'{wanted.protocol}' needs an encoder with a text tower; {encoder.encoder_id} has none.")
     newest = current_snapshot(session)

@@ -43,7 +43,7 @@ router = APIRouter(tags=["search"], route_class=KeyFirst)
 pictures = APIRouter(tags=["search"], route_class=RoomFirst)
 Searcher = Annotated[Caller, Depends(needs("search"))]
 Searching = Annotated[Caller, Depends(needs("search", search=True))]  # counts as one of the day
-READ = problems(400, 401, 403, 404, 422, 503)
+READ = problems(400, 401, 403, 404, 410, 422, 503)
 FILE = {"schema": {"type": "string", "format": "binary"}}
 EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {
@@ -148,7 +148,7 @@ async def cluster_search(
     return Clusters(search_id=search_id, k=len(made), clusters=clusters)
 
 
-@router.post("/searches/{search_id}/clusters/titles", status_code=202, responses=ACCEPTED | problems(404))
+@router.post("/searches/{search_id}/clusters/titles", status_code=202, responses=ACCEPTED | problems(404, 410))
 async def title_clusters(
     search_id: UUID,
     resources: WithResources,

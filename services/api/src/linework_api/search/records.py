@@ -96,7 +96,11 @@ def read(session: Session, record: Search) -> SearchRecord:
 
 
 def replay(session: Session, record: Search) -> Replay:
-    """Rank the same query again, exactly, on the snapshot that it was asked on: all the pages that it has, at once."""
+    """Rank the same query again, exactly, on the snapshot that it was asked on: all the pages that it has, at once.
+
+    Raises Gone where the vectors that it compared were removed.
+    """
+    encoders.check_vectors(session, record.encoder, record.snapshot)
     before = hits_of(record)
     encoder = encoders.facts(session, record.encoder)
     target, scope = understood(record, encoder)

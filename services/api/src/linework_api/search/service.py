@@ -69,6 +69,8 @@ class SearchService:
         self.resources = resources
         self.caller = caller
         newest, number = at or repository.now(session)
+        if at is not None:
+            encoders.check_vectors(session, number, newest)
         self.encoder = self._encoder(number)
         self.place = None if cursor is None else pages.read(cursor)
         self.snapshot = min(newest, self.place.snapshot) if isinstance(self.place, Unrecorded) else newest

@@ -32,7 +32,8 @@ class Material:
 
 
 def material(session: Session, kept: Search, wanted: ClusterOptions) -> Material:
-    """The best `top` hits of a search, and what is known of them."""
+    """The best `top` hits of a search, and what is known of them. Raises Gone with their vectors."""
+    encoders.check_vectors(session, kept.encoder, kept.snapshot)
     hits = records.read(session, kept).answer.hits[: wanted.top]
     rows = kept.rows[: wanted.top]
     vectors = repository.vectors_of(session, encoders.facts(session, kept.encoder), rows, kept.snapshot)

@@ -79,7 +79,7 @@ class _Evaluation:
         with transaction(self._run.engine) as session:
             # all reads see one moment: vectors come in meanwhile
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            encoder = encoders.find(session, request.encoder)
+            encoder = encoders.find_kept(session, request.encoder)
             material = trials.read(session, request, request.snapshot, encoder, self._run.checkpoint)
         return encoder, request.snapshot, material
 
