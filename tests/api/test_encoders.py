@@ -316,6 +316,20 @@ def test_a_removed_encoder_leaves_its_name_and_the_records_that_name_it(
     assert search(client, drawing="USD0000001-S_1")["encoder"]["id"] == "other-2"
 
 
+def test_a_walk_through_pages_ends_with_the_vectors_that_it_is_ranked_by(
+    client: TestClient, session: Session, encoder: Encoder, engine: Engine
+) -> None:
+    load(session, encoder, [Design(f"USD{number:07}", [unit(number)]) for number in range(1, 7)])
+    asked = {"drawing": "USD0000001-S_1", "limit": 2}
+    first = search(client, **asked)
+    second = search(client, **asked, cursor=first["next"])
+    retire(session, encoder)
+    client.delete("/encoders/tiny-1")
+    clear(session, engine)
+    assert search(client, **asked, cursor=first["next"])["hits"] == second["hits"]  # of the record
+    problem_of(client.get("/search", params=asked | {"cursor": second["next"]}), 410, "gone")
+
+
 def test_a_batch_that_waits_for_a_removed_encoder_says_so(
     client: TestClient, session: Session, encoder: Encoder, engine: Engine, fresh_worker: None
 ) -> None:

@@ -62,6 +62,7 @@ def carry_vectors_over(session: Session, old: Patent, new: Patent, snapshot: int
         FROM drawings d
         JOIN drawings was ON was.patent_row = :old AND was.derivative = d.derivative
         JOIN embeddings e ON e.drawing_row = was.row_id
+        JOIN indexes i ON i.encoder = e.encoder AND i.removed_at IS NULL
         WHERE d.patent_row = :new
         ON CONFLICT DO NOTHING""")
     result = session.execute(statement, {"old": old.row_id, "new": new.row_id, "snapshot": snapshot})

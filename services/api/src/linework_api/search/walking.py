@@ -22,8 +22,8 @@ def next_page(
 ) -> SearchAnswer:
     """The page at a place. One that was fetched before is read from the record, so that it is the same again.
 
-    Raises Gone where the record is not kept any more, and Unprocessable for a cursor of another caller's or another
-    search.
+    Raises Gone where the record, or what it was ranked by, is not kept any more, and Unprocessable for a cursor of
+    another caller's or another search.
     """
     for _ in range(ATTEMPTS):
         record = _record(session, place, request, caller)
@@ -55,6 +55,7 @@ def _page(session: Session, record: Search, before: int, options: SearchOptions)
     lacking = min(before + options.limit, eligible, MOST_HITS) - before - len(hits)
     added: list[Scored] = []
     if lacking > 0:
+        encoders.check_vectors(session, record.encoder, record.snapshot)
         known = Before.of_record(stored, exact=record.answer["exact"])
         added = finding.later_page(session, encoder, target, scope, lacking, known, by_patent=by_patent).hits
     end = before + len(hits) + len(added)
