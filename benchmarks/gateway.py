@@ -158,6 +158,7 @@ def gateway(url: str, redis: str, folder: Path, workers: int) -> Iterator[Served
         "OBJECT_STORE_URL": (folder / "objects").as_uri(), "AUTH": "on", "LOG_LEVEL": "INFO",
     }  # fmt: skip
     command = [sys.executable, "-m", "uvicorn", "--factory", "linework_api.app:create_app", "--port", "8765"]
+    command += ["--http", "linework_core.guarded:GuardedProtocol", "--no-proxy-headers"]
     command += ["--workers", str(workers)]
     with (folder / "api.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

@@ -28,6 +28,10 @@ from linework_core.tables import ApiKey, Citation, Drawing, Embedding, Encoder, 
 from linework_core.tables.callers import PREFIX
 from tests.configured import configured
 
+# The test client comes from 'testclient' and calls 'testserver': a gateway without keys serves its own machine only
+_init: Any = TestClient.__init__
+_init.__defaults__ = ("http://127.0.0.1", *_init.__defaults__[1:-1], ("127.0.0.1", 50_000))
+
 DIMENSION = 8
 LEASE = 0.8  # seconds, with `short_leases`
 

@@ -1,15 +1,19 @@
 """How much a caller may ask: requests a minute, searches a day, money for models a month."""
 
 import datetime as dt
+import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from limits.aio.storage.redis import redispy
 from sqlalchemy.orm import Session
 
+from linework_api import rates
 from linework_api.app import create_app
 from linework_core import db
 from linework_core.settings import Settings
@@ -47,6 +51,25 @@ def test_the_request_beyond_the_rate_is_told_when_to_come_again(anna: Anna) -> N
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert client.get("/corpus", headers=as_caller("root")).status_code == 200
     assert client.get("/health/live").status_code == 200
+
+
+def test_who_comes_again_when_told_to_is_served(anna: Anna, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = [0.0]
+    clock = SimpleNamespace(time=lambda: time.time() + passed[0], monotonic=time.monotonic)
+    monkeypatch.setattr(redispy, "time", clock)
+    monkeypatch.setattr(rates, "time", clock)
+    client = anna(rate_per_minute=5)
+    for _ in range(5):
+        assert client.get("/corpus").status_code == 200
+        passed[0] += 5
+    refused = client.get("/corpus")
+    passed[0] += 1
+    assert client.get("/corpus").status_code == 429  # and counts for nothing
+    passed[0] += int(refused.headers["retry-after"]) - 1
+    assert client.get("/corpus").status_code == 200
+    problem_of(client.get("/corpus"), 429, "too-many-requests")
+    passed[0] += 60
+    assert [client.get("/corpus").status_code for _ in range(5)] == [200] * 5
 
 
 def test_the_rate_holds_over_all_gateways_and_all_keys_of_a_caller(anna: Anna) -> None:

@@ -14,6 +14,9 @@ from linework_local.postgres import Postgres
 from linework_local.redis import Redis
 from linework_local.supervision import Program
 
+# limits on connections; and nobody may say that he calls for somebody else
+GUARDED = ("--http", "linework_core.guarded:GuardedProtocol", "--no-proxy-headers")
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -126,7 +129,7 @@ class Plan:
 
 
 def _uvicorn(package: str, *options: str) -> list[str]:
-    return tied([sys.executable, "-m", "uvicorn", "--factory", f"{package}.app:create_app", *options])
+    return tied([sys.executable, "-m", "uvicorn", "--factory", f"{package}.app:create_app", *GUARDED, *options])
 
 
 def _celery(application: str, *options: str) -> list[str]:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from linework_core import errors, tracing
@@ -29,6 +30,7 @@ MEDIA_TYPE = "application/problem+json"
 REQUESTS = Counter("linework_http_requests_total", "Requests by route and status.", ["method", "route", "status"])
 SECONDS = Histogram("linework_http_request_seconds", "Seconds until the answer began.", ["method", "route"])
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+GONE = 499  # in metrics and log: the client left before it was answered
 MAX_BODY = 2**20  # bytes of a request, unless its path has a limit of its own
 
 # The framework's own errors get our types: its phrases change with Python's version
@@ -230,6 +232,8 @@ class RequestContext:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            answered = answered or (GONE, time.perf_counter() - began)
         except Exception as error:
             if answered:
                 raise

@@ -1,7 +1,8 @@
 """Calls between our own services: a token that all of them share, and nobody else has."""
 
 import hmac
-from ipaddress import ip_address
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,6 +11,7 @@ from linework_core.errors import Forbidden, Unauthorized
 from linework_core.http import problem_response
 
 OPEN = ("/health/", "/metrics")
+FORWARDED = frozenset({b"forwarded", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip", b"via"})
 
 
 def header(token: SecretStr | None) -> dict[str, str]:
@@ -38,7 +40,7 @@ class InternalOnly:
                 refusal.headers["WWW-Authenticate"] = "Bearer"
                 await problem_response(refusal)(scope, receive, send)
                 return
-        elif not is_here(scope["client"][0] if scope.get("client") else None):
+        elif not is_here(scope["client"][0] if scope.get("client") else None) or is_forwarded(scope["headers"]):
             refused = Forbidden("This service has no INTERNAL_TOKEN, so it serves its own machine only.")
             await problem_response(refused)(scope, receive, send)
             return
@@ -46,8 +48,17 @@ class InternalOnly:
 
 
 def is_here(address: str | None) -> bool:
-    """False for a caller at another address, whatever address the server was told to listen on."""
-    try:
-        return address is None or ip_address(address).is_loopback
-    except ValueError:  # no address: a Unix socket, or a test
+    """Whether a caller is on this machine, whatever address the server was told to listen on. None: a Unix socket."""
+    if address is None:
         return True
+    try:
+        known = ip_address(address)
+    except ValueError:  # not an address: whoever it is, nobody knows where
+        return False
+    mapped = known.ipv4_mapped if isinstance(known, IPv6Address) else None
+    return (mapped or known).is_loopback
+
+
+def is_forwarded(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether somebody passed the request on for somebody else, whatever the headers say of whom."""
+    return any(name in FORWARDED or name.startswith(b"x-forwarded") for name, _ in headers)

@@ -65,11 +65,15 @@ class Settings(BaseSettings):
 
     api_host: str = "127.0.0.1"
     auth: Literal["on", "off"] = "on"  # 'off' is refused unless api_host is loopback
+    allowed_hosts: list[str] = []  # names in 'Host' that are ours; with keys any, without them this machine's, if empty
     bootstrap_admin_key: SecretStr | None = None  # the first admin's: `python -m linework_api.keys bootstrap`
     bootstrap_admin_key_file: Path | None = None
     internal_token: SecretStr | None = None  # by which our services know one another
     internal_token_file: Path | None = None
     rate_limit_per_minute: int = Field(1200, ge=0)  # of a caller whose key says nothing else; 0 is no limit
+    max_connections: int = Field(800, gt=0)  # open at a time, of a gateway or embedder …
+    max_connections_per_address: int = Field(400, gt=0)  # … and from one address
+    request_seconds: float = Field(10.0, gt=0)  # longest for a request's head, and between two parts of its body
     log_level: str = "INFO"
 
     ingest_roots: list[str] = []  # 'file:///data/uspto', 's3://bucket/prefix': what {"uri": …} may name
@@ -115,7 +119,9 @@ class Settings(BaseSettings):
     audit_retention_days: int = Field(0, ge=0)  # entries of the audit log older than this are deleted; 0 keeps them
     search_retention_days: int = Field(0, ge=0)  # records of searches older than this are deleted; 0 keeps them
     alive_file: Path | None = None  # touched by workers and the beat while they live; for health checks
-    pool_size: int = Field(10, gt=0)  # database connections a process keeps; as many again in a rush
+    pool_size: int = Field(
+        10, gt=0
+    )  # database connections a process keeps, and requests that a gateway answers at once
 
     @field_validator("database_url")
     @classmethod

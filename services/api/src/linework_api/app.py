@@ -27,6 +27,7 @@ from linework_api.keys import starting
 from linework_api.keys.endpoints import router as keys
 from linework_api.keys.known import KnownKeys
 from linework_api.online_embedder import OnlineEmbedder
+from linework_api.origins import OriginCheck
 from linework_api.patents.endpoints import router as patents
 from linework_api.queries import each_once
 from linework_api.rates import Rates
@@ -69,6 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.add_middleware(AuditTrail)
+    app.add_middleware(OriginCheck, settings=settings)
     limits = {
         "/search": _largest_query(settings),
         "/search/batch": settings.max_upload_bytes + http.MAX_BODY,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from limits import RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
+from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 from prometheus_client import Counter
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -45,7 +45,7 @@ class Rates:
             retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]  # handed on to redis-py as it is
         )
         self._storage = storage
-        self._sliding = SlidingWindowCounterRateLimiter(storage)
+        self._moving = MovingWindowRateLimiter(storage)
         self._fixed = FixedWindowRateLimiter(storage)
         self._per_minute = per_minute
         self._away_until = 0.0
@@ -56,11 +56,12 @@ class Rates:
         if not allowed:
             return
         item = RateLimitItemPerMinute(allowed)
-        if await self._asked(self._sliding.hit(item, key.name), True):
+        if await self._asked(self._moving.hit(item, key.name), True):  # one that is refused does not count
             return
         LIMITED.labels("rate").inc()
-        stats = await self._asked(self._sliding.get_window_stats(item, key.name), None)
-        seconds = 1 if stats is None else max(1, math.ceil(stats.reset_time - time.time()))
+        stats = await self._asked(self._moving.get_window_stats(item, key.name), None)
+        # the oldest request of the last minute makes room when it is a minute old
+        seconds = 1 if stats is None else max(1, math.floor(stats.reset_time - time.time()) + 1)
         raise TooManyRequests(f"This caller may send {allowed:,} requests a minute.", retry_after=seconds)
 
     async def take_searches(self, caller: str, allowed: int | None, number: int = 1) -> None:

@@ -1,0 +1,92 @@
+"""uvicorn's HTTP protocol with limits on connections: `--http linework_core.guarded:GuardedProtocol`.
+
+uvicorn itself waits for ever for the rest of a request, and takes any number of connections.
+"""
+
+import asyncio
+from asyncio.events import TimerHandle
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from linework_core.settings import get_settings
+
+REFUSED = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 5\r\n"
+    b"connection: close\r\ncontent-length: %d\r\n\r\n%s"
+)
+TOO_MANY = (
+    b'{"type": "urn:linework:problem:busy", "title": "Too busy", "status": 503, "detail": "Too many connections."}'
+)
+LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """Closes a connection whose request does not arrive in time, and those beyond the limits, in all and by address."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._settings = get_settings()
+        self._head: TimerHandle | None = None  # runs while a request's head is awaited
+        self._body: TimerHandle | None = None  # runs while a request's body is awaited
+        self._last_data = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self._is_one_too_many():
+            transport.write(REFUSED % (len(TOO_MANY), TOO_MANY))
+            transport.close()
+        else:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._head, self._body):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._last_data = self.loop.time()
+        super().data_received(data)
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:  # a beginning, or what is no request at all
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+        super().on_headers_complete()
+        if self._body is None and not self.transport.is_closing():
+            self._await_body()
+
+    def _is_one_too_many(self) -> bool:
+        if len(self.connections) > self._settings.max_connections:
+            return True
+        address = self.client and self.client[0]
+        if address is None:  # a Unix socket
+            return False
+        same = [one for one in self.connections if (getattr(one, "client", None) or (None,))[0] == address]
+        return len(same) > self._settings.max_connections_per_address
+
+    def _await_head(self) -> None:
+        if self._head is None and not self.transport.is_closing():
+            self._head = self.loop.call_later(self._settings.request_seconds, self._close_late)
+
+    def _close_late(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(LATE)
+            self.transport.close()
+
+    def _await_body(self) -> None:
+        """Look again and again whether the client still sends, until the body is there."""
+        self._body = None
+        if self.cycle.response_complete or not self.cycle.more_body or self.transport.is_closing():
+            return
+        silent = self.loop.time() - self._last_data
+        # while we do not read, or have not asked for the body yet, the client waits for us
+        waits_for_us = self.flow.read_paused or self.cycle.waiting_for_100_continue
+        if silent > self._settings.request_seconds and not waits_for_us:
+            self.transport.abort()
+        else:
+            self._body = self.loop.call_later(1.0, self._await_body)
