@@ -142,7 +142,7 @@ def test_a_corrected_package_closes_the_old_version_and_keeps_its_vectors(
     assert count(session, Embedding, Embedding.removed_in.is_(None)) == sheets
 
 
-def test_a_withdrawn_patent_stays_withdrawn_until_it_is_corrected(
+def test_a_withdrawn_patent_stays_withdrawn_until_it_is_restored(
     load: Load, client: TestClient, session: Session, designs: list[Design], tmp_path: Path
 ) -> None:
     path = write_package(tmp_path, designs[0], size=SIZE)
@@ -152,10 +152,47 @@ def test_a_withdrawn_patent_stays_withdrawn_until_it_is_corrected(
     assert client.get(f"/patents/{designs[0].id}").status_code == 404
     assert count(session, Drawing, Drawing.removed_in.is_(None)) == 0
     assert load(path)["result"] == {"records": 1, "withdrawn": 1}
-    assert client.get(f"/patents/{designs[0].id}").status_code == 404
     corrected = write_package(tmp_path, replace(designs[0], title="Corrected"), size=SIZE)
-    assert load(corrected)["result"] == {"records": 1, "added": 1}
+    assert load(corrected)["result"] == {"records": 1, "withdrawn": 1}
+    assert client.get(f"/patents/{designs[0].id}").status_code == 404
+    upload = {"file": (corrected.name, corrected.read_bytes())}
+    restored = load.finish(client.post("/ingest?restore=true", files=upload))  # type: ignore[attr-defined]
+    assert restored["result"] == {"records": 1, "added": 1}
     assert client.get(f"/patents/{designs[0].id}").json()["title"] == "Corrected"
+    load.finish(client.delete(f"/patents/{designs[0].id}"))  # type: ignore[attr-defined]
+    by_uri = client.post("/ingest", json={"uri": corrected.as_uri(), "restore": True})
+    assert load.finish(by_uri)["result"] == {"records": 1, "added": 1}  # type: ignore[attr-defined]
+
+
+def test_an_erased_patent_leaves_no_picture_and_is_not_loaded_again_until_an_admin_lifts_that(
+    load: Load, client: TestClient, session: Session, designs: list[Design], tmp_path: Path
+) -> None:
+    folder, erased = tmp_path / "packages", designs[0].id
+    folder.mkdir()
+    for design in designs[:2]:
+        write_package(folder, design, size=SIZE)
+    load(folder)
+    before = pictures(tmp_path)
+    asked = client.post(f"/patents/{erased}/erase", json={"confirm": erased, "reason": "a court's order"})
+    assert load.finish(asked)["state"] == "succeeded"  # type: ignore[attr-defined]
+    left = pictures(tmp_path)
+    rows = session.execute(select(Drawing.original, Drawing.derivative)).all()
+    shown = {name for row in rows for name in (row.original, f"{row.derivative}.png")}
+    assert left == shown | set(session.scalars(select(Sheet.original)))
+    assert left < before
+    job = load(folder)
+    assert job["result"] == {"records": 2, "unchanged": 1, "set aside: erased": 1}
+    assert pictures(tmp_path) == left
+    assert client.delete(f"/patents/{erased}/erasure").status_code == 204
+    assert load(folder)["result"] == {"records": 2, "added": 1, "unchanged": 1}
+    assert client.get(f"/patents/{erased}").status_code == 200
+    assert pictures(tmp_path) == before
+
+
+def pictures(tmp_path: Path) -> set[str]:
+    """Names of the originals and derivatives in the object store."""
+    kinds = ("originals", "derivatives")
+    return {path.name for kind in kinds for path in (tmp_path / "objects" / kind).rglob("*") if path.is_file()}
 
 
 def rewritten(design: Design, change: Callable[[str, bytes], bytes | None]) -> bytes:

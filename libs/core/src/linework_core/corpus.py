@@ -67,3 +67,31 @@ def carry_vectors_over(session: Session, old: Patent, new: Patent, snapshot: int
         ON CONFLICT DO NOTHING""")
     result = session.execute(statement, {"old": old.row_id, "new": new.row_id, "snapshot": snapshot})
     return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def carry_descriptions_over(session: Session, withdrawn: Patent, new: Patent, snapshot: int) -> None:
+    """Give a restored patent's drawings the descriptions that they had when it was withdrawn, with their vectors."""
+    values = {"old": withdrawn.row_id, "new": new.row_id, "closed": withdrawn.removed_in, "snapshot": snapshot}
+    for statement in (_CARRY_DESCRIPTIONS, _CARRY_DESCRIPTION_VECTORS):
+        session.execute(text(statement), values)
+
+
+_SAME_DRAWING = "drawings was JOIN drawings d ON d.patent_row = :new AND d.drawing_id = was.drawing_id"
+_OF_A_SET = tuple(
+    column.key
+    for column in Description.__table__.columns
+    if column.key not in ("id", "drawing_row", "added_in", "removed_in")
+)
+_CARRY_DESCRIPTIONS = f"""
+    INSERT INTO descriptions (drawing_row, added_in, {", ".join(_OF_A_SET)})
+    SELECT d.row_id, :snapshot, {", ".join(f"s.{column}" for column in _OF_A_SET)}
+    FROM {_SAME_DRAWING} JOIN descriptions s ON s.drawing_row = was.row_id AND s.removed_in = :closed
+    WHERE was.patent_row = :old"""
+_CARRY_DESCRIPTION_VECTORS = f"""
+    INSERT INTO description_vectors (encoder, drawing_row, description, vector, added_in)
+    SELECT v.encoder, d.row_id, fresh.id, v.vector, :snapshot
+    FROM {_SAME_DRAWING}
+    JOIN description_vectors v ON v.drawing_row = was.row_id AND v.removed_in = :closed
+    JOIN descriptions s ON s.id = v.description
+    JOIN descriptions fresh ON fresh.drawing_row = d.row_id AND fresh.recipe = s.recipe AND fresh.facts = s.facts
+    WHERE was.patent_row = :old"""

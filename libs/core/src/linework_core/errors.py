@@ -6,6 +6,7 @@ LineworkError
 │   └── NothingDrawn 422      an image without a drawing in it
 ├── Unauthorized 401, Forbidden 403
 ├── NotFound 404, SlowRequest 408, Conflict 409, Gone 410
+│   └── Erased 410            of a patent that was erased, or of what showed it
 ├── TooLarge 413, UnsupportedMediaType 415, Unprocessable 422
 ├── UnreadableSource 422      why an ingest failed that could read nothing at all
 ├── TooManyRequests 429       carries Retry-After
@@ -57,6 +58,10 @@ class Conflict(LineworkError):
 
 class Gone(LineworkError):
     status, type, title = 410, "gone", "Not kept any more"
+
+
+class Erased(Gone):
+    status, type, title = 410, "erased", "Erased"
 
 
 class TooLarge(LineworkError):

@@ -1,4 +1,5 @@
-"""`python -m linework_core.sweep` deletes uploads and states of trainings that no undone job uses.
+"""`python -m linework_core.sweep` deletes uploads and states of trainings that no undone job uses, and pictures of
+erased patents that are still there.
 
 Jobs delete theirs when they end. What a process leaves behind that was killed at the wrong moment is found here; the
 beat does it once an hour. Nothing younger than a day is touched, nor what a queued or running job uses, however old.
@@ -18,7 +19,7 @@ import structlog
 from obstore.store import ObjectStore
 from sqlalchemy import select
 
-from linework_core import logs, store
+from linework_core import erasures, logs, store
 from linework_core.db import transaction
 from linework_core.jobs.objects import TRAININGS, UPLOADS, keys_of
 from linework_core.jobs.service import UNDONE
@@ -43,6 +44,9 @@ def sweep(settings: Settings, objects: ObjectStore, *, dry_run: bool = False) ->
             store.delete(objects, key)
         for half in halves:
             half.unlink(missing_ok=True)
+        with transaction() as session:
+            for erasure in erasures.unfinished(session):
+                erasures.delete_pictures(session, objects, erasure)
     return unused + [half.as_uri() for half in halves]
 
 

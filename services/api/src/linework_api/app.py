@@ -32,6 +32,7 @@ from linework_api.patents.endpoints import router as patents
 from linework_api.queries import each_once
 from linework_api.rates import Rates
 from linework_api.readiness import Parts
+from linework_api.removals.endpoints import router as removals
 from linework_api.search.embedding import Recalled
 from linework_api.search.endpoints import pictures
 from linework_api.search.endpoints import router as search
@@ -78,7 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     }
     http.install(app, max_body=limits)
     for router in (
-        search, pictures, shares, batches, ingest, jobs, patents, descriptions, corpus, encoders, evaluations,
+        search, pictures, shares, batches, ingest, jobs, patents, removals, descriptions, corpus, encoders, evaluations,
         trainings, keys, audit, health.router,
     ):  # fmt: skip
         app.include_router(router)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from linework_core import alive, logs
 from linework_core.db import transaction
+from linework_core.errors import Unavailable
 from linework_core.jobs.reconcile import reconcile
 from linework_core.settings import Settings, get_settings
 from linework_core.store import FAILURES, get_store
@@ -56,7 +57,7 @@ def sweep_hourly(settings: Settings, ended: threading.Event) -> None:
     while True:
         try:
             log.info("swept", objects=len(sweep(settings, get_store())))
-        except (*FAILURES, SQLAlchemyError) as error:  # the store or the database is away
+        except (*FAILURES, Unavailable, SQLAlchemyError) as error:  # the store or the database is away
             log.warning("sweep_failed", error=str(error).splitlines()[0])
         if ended.wait(SWEEP_SECONDS):
             return

@@ -9,7 +9,8 @@ from celery.signals import worker_shutting_down
 
 from linework_api.batches.runner import BatchSearch
 from linework_api.embedder_client import EmbedderClient
-from linework_api.ingest.runner import Ingest, withdraw
+from linework_api.ingest.runner import Ingest
+from linework_api.removals import jobs as removals
 from linework_api.sheets.reading import read_sheet
 from linework_api.state import SearchResources
 from linework_core import nearest
@@ -49,7 +50,11 @@ def run(job_id: str) -> None:
 
 def _ingest(run: Run) -> dict[str, object]:
     if "withdraw" in run.params:
-        return withdraw(run)
+        return removals.withdraw(run)
+    if "restore" in run.params:
+        return removals.restore(run)
+    if "erase" in run.params:
+        return removals.erase(run, get_store())
     return Ingest(run, get_settings(), get_store(), decoder())()
 
 

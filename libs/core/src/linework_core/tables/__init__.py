@@ -7,7 +7,7 @@ Closing a patent closes its drawings, vectors and descriptions in the same trans
 
 from linework_core.tables.base import Base, Failure, Filterable
 from linework_core.tables.callers import ApiKey, AuditEntry
-from linework_core.tables.corpus import Citation, Corpus, Drawing, Figure, Package, Patent, SetAside, Sheet
+from linework_core.tables.corpus import Citation, Corpus, Drawing, Erasure, Figure, Package, Patent, SetAside, Sheet
 from linework_core.tables.descriptions import (
     ClusterTitle,
     Description,
@@ -37,6 +37,7 @@ __all__ = [
     "Embedding",
     "Encoder",
     "EnrichFailure",
+    "Erasure",
     "Evaluation",
     "Failure",
     "Figure",

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -81,6 +81,25 @@ class Patent(Base):
     job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id"))
     added_in: Mapped[int] = mapped_column(BigInteger, index=True)
     removed_in: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Erasure(Base):
+    """The tombstone of a patent that was erased: all that is left of it. In force until an admin lifts it."""
+
+    __tablename__ = "erasures"
+    __table_args__ = (Index("erasures_in_force", "patent_id", unique=True, postgresql_where=text("lifted_at IS NULL")),)
+    id: Mapped[int] = row_key()
+    patent_id: Mapped[str]
+    reason: Mapped[str]
+    erased_by: Mapped[str]
+    erased_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    snapshot: Mapped[int] = mapped_column(BigInteger)
+    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id"))
+    # pictures that have not been deleted from the object store yet: hashes
+    originals: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    derivatives: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    lifted_at: Mapped[dt.datetime | None]
+    lifted_by: Mapped[str | None]
 
 
 class Sheet(Base):

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, func, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -31,6 +31,7 @@ class Search(Base):
     rows: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))  # of drawings, ranked
     scores: Mapped[list[dict[str, Any]]]  # score, image, text; one a row
     took_ms: Mapped[float]
+    erased: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")  # patents that it showed or asked by
 
 
 class SearchShare(Base):

@@ -32,24 +32,26 @@ def main(argv: list[str] | None = None) -> int:
     )
     what.add_argument("--queue", metavar="URI", help="file:///… or s3://… of the same, for the ingest workers to read")
     parser.add_argument("--images", type=Path, help="where the images of a JSON are: a tar or a folder")
+    parser.add_argument("--restore", action="store_true", help="load withdrawn patents again")
     options = parser.parse_args(argv)
+    more = {"restore_withdrawn": True} if options.restore else {}
     logs.configure("ingest", get_settings().log_level)
     wanted = "queued" if options.queue else "succeeded"
-    view = queue(options.queue) if options.queue else ingest(options.path, options.images)
+    view = queue(options.queue, **more) if options.queue else ingest(options.path, options.images, **more)
     json.dump(view.model_dump(mode="json"), sys.stdout, indent=2)
     sys.stdout.write("\n")
     return 0 if view.state == wanted else 1
 
 
-def queue(uri: str) -> JobView:
-    """Make a job that a worker will run. Everybody may read it."""
+def queue(uri: str, **more: Any) -> JobView:
+    """Make a job that a worker will run, with `more` parameters. Everybody may read it."""
     with transaction() as session:
-        return JobView.of(service.create(session, "ingest", {"uri": uri}, owner=service.SHARED))
+        return JobView.of(service.create(session, "ingest", {"uri": uri, **more}, owner=service.SHARED))
 
 
-def ingest(path: Path, images: Path | None = None) -> JobView:
+def ingest(path: Path, images: Path | None = None, **more: Any) -> JobView:
     """Make the job and run it here. Whoever is at the shell may read any path that they may read anyway."""
-    params: dict[str, Any] = {"uri": path.resolve().as_uri(), "trusted": True}
+    params: dict[str, Any] = {"uri": path.resolve().as_uri(), "trusted": True, **more}
     if images is not None:
         params["images"] = images.resolve().as_uri()
     with transaction() as session:  # made without a nudge: no worker should take it from us

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
@@ -35,6 +35,7 @@ class IngestRequest(BaseModel):
 
     uri: Uri = Field(description="A package, a tar, a JSON, a folder.")
     images: Uri | None = Field(None, description="Where a JSON's images are: tar or folder.")
+    restore: bool = Field(False, description="Load withdrawn patents again; without it they are skipped.")
 
 
 @router.post(
@@ -48,22 +49,28 @@ async def ingest(
     response: Response,
     resources: WithResources,
     caller: Annotated[Caller, Depends(needs("ingest"))],
+    restore: Annotated[bool, Query(description="Load withdrawn patents again, of an upload or by URI.")] = False,
     key: IdempotencyHeader = None,
 ) -> JobView:
     """Take in patents: a weekly tar, a package (ZIP), or DeepPatent2 JSON, uploaded or by URI."""
     media_type = bodies.media_type(request)
+    restoring = {"restore_withdrawn": True} if restore else {}
     if media_type == "application/json":
-        params = await _named(request, resources)
+        params = await _named(request, resources) | restoring
         make = partial(_job, params, caller)
-        told = {"ingest": params}
-        accept = partial(accept_now, resources, response, caller, key, told, make)
+        asked = {"ingest": params}
+        accept = partial(accept_now, resources, response, caller, key, asked, make)
         return (await resources.database.run(caller.name, accept))[0]
     if media_type != "multipart/form-data":
         raise UnsupportedMediaType("Send multipart/form-data with 'file', or application/json with 'uri'.")
     reader = UploadReader(resources.store, resources.settings.max_upload_bytes)
     uploads = await reader.read(request)
-    make = partial(_job, {"uploads": {field: asdict(upload) for field, upload in uploads.items()}}, caller)
-    told = {"ingest": {field: [upload.name, upload.sha256] for field, upload in uploads.items()}}
+    stored = {field: asdict(upload) for field, upload in uploads.items()}
+    make = partial(_job, {"uploads": stored, **restoring}, caller)
+    told: dict[str, Any] = {
+        "ingest": {field: [upload.name, upload.sha256] for field, upload in uploads.items()},
+        **restoring,
+    }
     return await accept_upload(reader, resources, response, caller, key, told, make)
 
 
@@ -77,4 +84,5 @@ async def _named(request: Request, resources: Resources) -> dict[str, Any]:
     for uri in (wanted.uri, wanted.images):
         if uri is not None:
             await run_in_threadpool(sources.resolve, uri, roots)
-    return wanted.model_dump(exclude_none=True)
+    restoring = {"restore_withdrawn": True} if wanted.restore else {}
+    return wanted.model_dump(exclude_none=True, exclude={"restore"}) | restoring

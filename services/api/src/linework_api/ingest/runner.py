@@ -4,7 +4,7 @@ Reading, decoding and writing overlap: while children decode some records, earli
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from linework_api.ingest.formats import read_on
 from linework_api.ingest.sources import Source
 from linework_api.ingest.writer import Parts, Picture, Prepared
 from linework_api.sheets.reading import SheetRead, read_sheet
-from linework_core import corpus, encoders, store
+from linework_core import corpus, encoders, erasures, store
 from linework_core.bounded import Decoded, Decoder, result_of
 from linework_core.db import transaction
 from linework_core.errors import UnreadableImage, UnreadableSource
@@ -122,6 +122,10 @@ def _is_in_the_data(error: Exception) -> bool:
     return isinstance(error, UnicodeError | DataError) or isinstance(cause, UnicodeError)
 
 
+def _erased(patent_id: str) -> Rejected:
+    return Rejected(patent_id, "erased", "It was erased, and may not be loaded again unless an admin lifts that.")
+
+
 class Ingest:
     """One run of one ingest job."""
 
@@ -130,6 +134,7 @@ class Ingest:
         self.settings = settings
         self.objects = objects
         self.decoder = decoder
+        self.restores = bool(run.params.get("restore_withdrawn"))
         self.seen = 0  # records, by earlier runs, too
         self.outcome: Counter[str] = Counter()  # what became of them
 
@@ -208,15 +213,21 @@ class Ingest:
         """Send the originals of those records that are new to be decoded."""
         ids = [item.pending.record.id for item in group if isinstance(item, Opened)]
         known: dict[str, Patent] = {}
+        erased: Collection[str] = ()
         if ids:
             with transaction(self.run.engine) as session:
-                known = writer.newest_versions(session, ids)
-        for item in group:
-            if isinstance(item, Opened):
-                item.pending.skip = writer.choose(item.pending.parts, known.get(item.pending.record.id)).reason
-                if item.pending.skip is None:
-                    self._decode(item)
-        return [item.pending if isinstance(item, Opened) else item for item in group]
+                known, erased = writer.newest_versions(session, ids), erasures.in_force(session, ids)
+        return [self._begun(item, known, erased) if isinstance(item, Opened) else item for item in group]
+
+    def _begun(self, opened: Opened, known: dict[str, Patent], erased: Collection[str]) -> Item:
+        """Nothing of an erased patent is stored, and nothing decoded of a record that adds nothing."""
+        pending = opened.pending
+        if pending.record.id in erased:
+            return _erased(pending.record.id)
+        pending.skip = writer.choose(pending.parts, known.get(pending.record.id), restore=self.restores).reason
+        if pending.skip is None:
+            self._decode(opened)
+        return pending
 
     def _decode(self, opened: Opened) -> None:
         pending = opened.pending
@@ -288,7 +299,7 @@ class Ingest:
         outcome: Counter[str] = Counter()
         with self.run.transaction() as session:
             versions = [item for item in ready if isinstance(item, Prepared)]
-            wrote = self._write_versions(session, versions, outcome)
+            wrote = self._write_versions(session, source, versions, outcome)
             broken = [rejected for version in versions for rejected in version.broken]
             for item in (*ready, *broken):
                 if isinstance(item, Rejected):
@@ -307,10 +318,27 @@ class Ingest:
                     jobs.ensure_embed_job(session, encoder)
         self.outcome += outcome
 
-    def _write_versions(self, session: Session, versions: list[Prepared], outcome: Counter[str]) -> bool:
+    def _not_erased(
+        self, session: Session, source: Source, versions: list[Prepared], outcome: Counter[str]
+    ) -> list[Prepared]:
+        """Without those that were erased while their pictures were decoded; these are left to the sweep."""
+        erased = erasures.in_force(session, [version.record.id for version in versions])
+        for version in versions:
+            if (erasure := erased.get(version.record.id)) is not None:
+                pictures = [*version.sheets.values(), *version.cuts.values()]
+                erasure.originals = sorted({*erasure.originals, *(one.original for one in pictures)})
+                erasure.derivatives = sorted({*erasure.derivatives, *(one.derivative for one in pictures)})
+                self._set_aside(session, source, _erased(version.record.id))
+                outcome["set aside: erased"] += 1
+        return [version for version in versions if version.record.id not in erased]
+
+    def _write_versions(
+        self, session: Session, source: Source, versions: list[Prepared], outcome: Counter[str]
+    ) -> bool:
         if not versions:
             return False
         writer.lock(session)
+        versions = self._not_erased(session, source, versions, outcome)
         newest = writer.newest_versions(session, [version.record.id for version in versions])
         snapshot: int | None = None
         for group in _without_repetition(versions):
@@ -324,13 +352,16 @@ class Ingest:
     def _is_new(self, version: Prepared, newest: dict[str, Patent], outcome: Counter[str]) -> bool:
         """Whether a record makes a version; counted either way."""
         known = newest.get(version.record.id)
-        reason = version.skip or writer.choose(version.parts, known, damaged=bool(version.broken)).reason
+        reason = version.skip or self._choose(version, known).reason
         if reason is None:
             outcome["corrected" if known is not None and known.removed_in is None else "added"] += 1
             return True
         again = known is not None and known.job_id == self.run.job_id and reason == "unchanged"
         outcome["added" if again else reason] += 1  # 'again': by this job, before it was interrupted
         return False
+
+    def _choose(self, version: Prepared, known: Patent | None) -> writer.Choice:
+        return writer.choose(version.parts, known, damaged=bool(version.broken), restore=self.restores)
 
     def _set_aside(self, session: Session, source: Source, rejected: Rejected) -> None:
         row = insert(SetAside).values(
@@ -342,19 +373,3 @@ class Ingest:
     def _note_package(self, session: Session, package: PackageRead) -> None:
         row = insert(Package).values(name=package.name, week=package.week, source="uspto", job_id=self.run.job_id)
         session.execute(row.on_conflict_do_nothing())
-
-
-def withdraw(run: Run) -> dict[str, Any]:
-    """Close a patent's open version. Doing it twice changes nothing."""
-    patent_id = run.params["withdraw"]
-    run.start_counting(total=1)
-    with run.transaction() as session:
-        writer.lock(session)
-        patent = corpus.open_patent(session, patent_id)
-        if patent is None:
-            run.tell(session, skipped=1)
-            return {"withdrawn": None}
-        snapshot = corpus.next_snapshot(session)
-        corpus.close_patent(session, patent, snapshot)
-        run.tell(session, done=1)
-    return {"withdrawn": patent_id, "snapshot": snapshot}

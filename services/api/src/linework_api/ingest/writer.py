@@ -87,8 +87,10 @@ def newest_versions(session: Session, patent_ids: Sequence[str]) -> dict[str, Pa
     return {patent.patent_id: patent for patent in session.scalars(select(Patent).where(Patent.row_id.in_(last)))}
 
 
-def choose(parts: Parts, known: Patent | None, *, damaged: bool = False) -> Choice:
+def choose(parts: Parts, known: Patent | None, *, damaged: bool = False, restore: bool = False) -> Choice:
     """What of a record counts beside the newest version of its patent, so that their order does not matter.
+
+    A patent that was withdrawn is left alone, unless it is to be restored.
 
     Text and pictures are chosen apart. An office's own count over a data set's; of one source the later produced
     count, and where that is equal or unknown those that were loaded last. What a version lacks it takes from any
@@ -96,13 +98,13 @@ def choose(parts: Parts, known: Patent | None, *, damaged: bool = False) -> Choi
     """
     if known is None:
         return Choice(text=True, pictures=True)
+    if known.removed_in is not None:
+        return Choice(text=True, pictures=True) if restore else Choice(reason="withdrawn")
     provenance = _provenance_of(known)
     text, pictures = provenance["text"], provenance.get("pictures")
     same_pictures = pictures is not None and parts.pictures == pictures["digest"]
     if parts.text == text["digest"] and (parts.pictures is None or same_pictures):
-        return Choice(reason="unchanged" if known.removed_in is None else "withdrawn")
-    if known.removed_in is not None:
-        return Choice(text=True, pictures=True)
+        return Choice(reason="unchanged")
     if damaged and pictures is not None:
         return Choice(reason="damaged")
     rank = _rank(parts.provenance(parts.text))
@@ -132,12 +134,18 @@ def lock(session: Session) -> None:
 class Version:
     """A version of a patent on its way into the tables. It keeps text or pictures of the open one, or neither."""
 
-    prepared: Prepared
+    prepared: Prepared | None  # None where all is kept
     before: Patent | None
     choice: Choice
     patent: Patent
     figures: dict[str, Figure] = field(default_factory=dict)  # by number
     sheets: dict[int, Sheet] = field(default_factory=dict)
+
+    @property
+    def new(self) -> Prepared:
+        """What its new text or pictures come from."""
+        assert self.prepared is not None
+        return self.prepared
 
     @property
     def text_of(self) -> Patent | None:
@@ -156,10 +164,23 @@ def add_versions(
     A table at a time: the rows of all go there together.
     """
     versions = [_version(prepared, known, job_id, snapshot) for prepared, known in new]
-    replaced = [version for version in versions if version.before is not None]
-    for version in replaced:
-        corpus.close_patent(session, cast(Patent, version.before), snapshot)
+    for version in versions:
+        if version.before is not None:
+            corpus.close_patent(session, version.before, snapshot)
     session.flush()
+    _write(session, versions, snapshot)
+    return [version.patent for version in versions]
+
+
+def restore_version(session: Session, withdrawn: Patent, job_id: UUID, snapshot: int) -> Patent:
+    """Write a withdrawn patent's last version anew, with its vectors and descriptions."""
+    patent = _copy(withdrawn, removed_in=None, job_id=job_id, added_in=snapshot)
+    _write(session, [Version(None, withdrawn, Choice(), patent)], snapshot)
+    corpus.carry_descriptions_over(session, withdrawn, patent, snapshot)
+    return patent
+
+
+def _write(session: Session, versions: Sequence[Version], snapshot: int) -> None:
     session.add_all(version.patent for version in versions)
     session.flush()
     for version in versions:
@@ -171,9 +192,9 @@ def add_versions(
     for statement, rows in ((INSERT_CITATIONS, citations), (INSERT_DRAWINGS, drawings)):
         if rows:
             session.execute(statement, rows)
-    for version in replaced:
-        corpus.carry_vectors_over(session, cast(Patent, version.before), version.patent, snapshot)
-    return [version.patent for version in versions]
+    for version in versions:
+        if version.before is not None:
+            corpus.carry_vectors_over(session, version.before, version.patent, snapshot)
 
 
 def _version(prepared: Prepared, known: Patent | None, job_id: UUID, snapshot: int) -> Version:
@@ -213,8 +234,9 @@ def _state_provenance(patent: Patent, parts: Parts, choice: Choice, before: Pate
 
 def _add_figures(session: Session, version: Version) -> None:
     """Rows of figures, out of the record or the version whose text is kept."""
-    row, record = version.patent.row_id, version.prepared.record
+    row = version.patent.row_id
     if version.text_of is None:
+        record = version.new.record
         figures = [
             Figure(patent_row=row, ordinal=ordinal, **asdict(figure))
             for ordinal, figure in enumerate(record.figures, start=1)
@@ -228,7 +250,7 @@ def _add_figures(session: Session, version: Version) -> None:
 def _citations(session: Session, version: Version) -> list[dict[str, Any]]:
     """Rows of citations, out of the same; there may be hundreds, and nothing refers to them."""
     kept = version.text_of
-    told = version.prepared.record.citations if kept is None else _rows_of(session, Citation, kept)
+    told = version.new.record.citations if kept is None else _rows_of(session, Citation, kept)
     row = version.patent.row_id
     return [{"patent_row": row, **{name: getattr(one, name) for name in OF_A_CITATION}} for one in told]
 
@@ -240,10 +262,11 @@ def _rows_of(session: Session, table: type[Row], patent: Patent) -> Sequence[Row
 
 def _add_sheets(session: Session, version: Version) -> None:
     """Rows of the sheets that could be read, or of the version whose pictures are kept."""
-    prepared, row = version.prepared, version.patent.row_id
+    row = version.patent.row_id
     if version.pictures_of is not None:
         sheets = [_copy(sheet, patent_row=row) for sheet in _rows_of(session, Sheet, version.pictures_of)]
     else:
+        prepared = version.new
         sheets = [
             Sheet(
                 sheet_id=sheet.id, patent_row=row, number=sheet.number, role=sheet.role, original=picture.original,
@@ -266,7 +289,7 @@ def _drawings(session: Session, version: Version, snapshot: int) -> Iterator[dic
             own = {name: getattr(old, name) for name in OF_THE_PICTURE}
             yield own | _facts(version, sheet, number, snapshot)
         return
-    prepared = version.prepared
+    prepared = version.new
     for cut in prepared.record.drawings:
         is_cut = cut.read is not None or cut.number in prepared.cuts
         picture = prepared.cuts.get(cut.number) if is_cut else prepared.sheets.get(cut.sheet)

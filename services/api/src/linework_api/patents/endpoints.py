@@ -16,7 +16,7 @@ from linework_core.jobs import service as jobs
 from linework_core.jobs.service import JobView
 
 router = APIRouter(tags=["patents"], route_class=KeyFirst)
-READ = problems(400, 401, 403, 404, 422, 503)
+READ = problems(400, 401, 403, 404, 410, 422, 503)
 Searcher = Annotated[Caller, Depends(needs("search"))]
 Id = Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$")]
 AtSnapshot = Annotated[
@@ -111,7 +111,7 @@ async def read_image(
     return Response(await resources.pictures.run(caller.name, read), media_type="image/png", headers=cached.headers)
 
 
-@router.delete("/patents/{patent_id}", status_code=202, responses=ACCEPTED | problems(404))
+@router.delete("/patents/{patent_id}", status_code=202, responses=ACCEPTED | problems(404, 410))
 def withdraw_patent(
     patent_id: Id,
     session: WithSession,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from linework_api.patents.links import picture_links
 from linework_api.patents.schemas import CitationView, DrawingView, FigureView, PatentView, SheetView
 from linework_api.state import Resources
-from linework_core import patent_ids, store
+from linework_core import erasures, patent_ids, store
 from linework_core.bounded import Cut
 from linework_core.corpus import visible
 from linework_core.db import transaction
@@ -24,6 +24,7 @@ def find_patent(session: Session, patent_id: str, snapshot: int | None = None) -
     named = Patent.patent_id == patent_ids.resolve_one(session, patent_id)
     patent = session.scalars(select(Patent).where(named, _true(Patent, snapshot))).one_or_none()
     if patent is None:
+        erasures.check_patent(session, patent_id)
         raise NotFound(f"There is no patent {patent_id}{_at(snapshot)}.")
     return patent
 
@@ -71,6 +72,7 @@ def find_drawing(session: Session, drawing_id: str, snapshot: int | None = None)
     wanted = select(Drawing).where(Drawing.drawing_id == drawing_id, _true(Drawing, snapshot))
     drawing = session.scalars(wanted).one_or_none()
     if drawing is None:
+        erasures.check_drawing(session, drawing_id)
         raise NotFound(f"There is no drawing {drawing_id}{_at(snapshot)}.")
     return drawing
 

@@ -75,7 +75,7 @@ def _others(session: Session, answer: Answer, target: Target, scope: Scope) -> d
 
 
 def _hit(rank: int, found: Scored, details: Details, others: dict[str, list[Scored]] | None) -> Hit:
-    shown = details[found.row]
+    shown = details.get(found.row)
     more = None
     if others is not None:
         group = others.get(found.patent_id, [])
@@ -87,16 +87,27 @@ def _hit(rank: int, found: Scored, details: Details, others: dict[str, list[Scor
             image=None if found.image is None else _rounded(found.image),
             text=None if found.text is None else _rounded(found.text),
         ),
-        patent=HitPatent(
-            id=shown.patent_id, title=shown.title, granted=shown.granted, filed=shown.filed, locarno=shown.locarno
-        ),
-        drawing=_drawing(shown),
+        patent=_patent(shown, found),
+        drawing=_drawing(shown) if shown else _erased_drawing(found.drawing_id),
         more=more,
+        erased=shown is None,
+    )
+
+
+def _patent(shown: Shown | None, found: Scored) -> HitPatent:
+    if shown is None:  # rows of drawings go with an erasure only
+        return HitPatent(id=found.patent_id, title=None, granted=None, filed=None, locarno=None)
+    return HitPatent(
+        id=shown.patent_id, title=shown.title, granted=shown.granted, filed=shown.filed, locarno=shown.locarno
     )
 
 
 def _rounded(score: float) -> float:
     return round(score, DECIMALS)
+
+
+def _erased_drawing(drawing_id: str) -> HitDrawing:
+    return HitDrawing(id=drawing_id, caption=None, view=None, **picture_links(drawing_id, None))
 
 
 def _drawing(shown: Shown) -> HitDrawing:

@@ -78,8 +78,11 @@ def to_xlsx(record: SearchRecord, thumbnail: Callable[[str], bytes]) -> bytes:
         hits.set_column(5, 12, 24)
         for line, hit in enumerate(record.answer.hits, start=1):
             hits.set_row(line, 0.8 * THUMBNAIL)
-            picture = io.BytesIO(thumbnail(hit.drawing.id))
-            hits.insert_image(line, 0, f"{hit.drawing.id}.png", {"image_data": picture, "object_position": 1})
+            if hit.erased:
+                hits.write(line, 0, "erased")
+            else:
+                picture = io.BytesIO(thumbnail(hit.drawing.id))
+                hits.insert_image(line, 0, f"{hit.drawing.id}.png", {"image_data": picture, "object_position": 1})
             hits.write_row(line, 1, row(hit))
         hits.freeze_panes(1, 0)
         _write_search(book.add_worksheet("Search"), record, bold)

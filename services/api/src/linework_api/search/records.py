@@ -12,7 +12,7 @@ from linework_api.search.answers import Answer, assemble
 from linework_api.search.schemas import Replay, SearchAnswer, SearchRecord
 from linework_api.search.scoring import Scored
 from linework_api.search.target import Target
-from linework_core import encoders, nearest
+from linework_core import encoders, erasures, nearest
 from linework_core.encoders import EncoderFacts
 from linework_core.scope import Scope
 from linework_core.tables import Search
@@ -98,9 +98,10 @@ def read(session: Session, record: Search) -> SearchRecord:
 def replay(session: Session, record: Search) -> Replay:
     """Rank the same query again, exactly, on the snapshot that it was asked on: all the pages that it has, at once.
 
-    Raises Gone where the vectors that it compared were removed.
+    Raises Gone where the vectors that it compared were removed, and Erased where a patent that it showed was.
     """
     encoders.check_vectors(session, record.encoder, record.snapshot)
+    erasures.check_shown(record.erased)
     before = hits_of(record)
     encoder = encoders.facts(session, record.encoder)
     target, scope = understood(record, encoder)
@@ -127,5 +128,7 @@ def understood(record: Search, encoder: EncoderFacts) -> tuple[Target, Scope]:
 def _answer(session: Session, record: Search, hits: list[Scored]) -> SearchAnswer:
     encoder = encoders.facts(session, record.encoder)
     target, scope = understood(record, encoder)
-    answer = Answer(encoder, hits, record.query["group_by"], record.plan, record.answer)
+    # with a patent erased nothing is ranked again, so that groups show their best drawings only
+    group_by = "none" if record.erased else record.query["group_by"]
+    answer = Answer(encoder, hits, group_by, record.plan, record.answer)
     return assemble(session, answer, target, scope, search_id=record.id)

@@ -230,6 +230,7 @@ class Hit(BaseModel):
     patent: HitPatent
     drawing: HitDrawing
     more: list[Another] | None = Field(None, description="With `group_by=patent`: the patent's other drawings.")
+    erased: bool = Field(False, description="In a record: the patent was erased since, and nothing of it is shown.")
 
 
 class EncoderName(BaseModel):

@@ -34,8 +34,9 @@ class Material:
 def material(session: Session, kept: Search, wanted: ClusterOptions) -> Material:
     """The best `top` hits of a search, and what is known of them. Raises Gone with their vectors."""
     encoders.check_vectors(session, kept.encoder, kept.snapshot)
-    hits = records.read(session, kept).answer.hits[: wanted.top]
-    rows = kept.rows[: wanted.top]
+    best = zip(records.read(session, kept).answer.hits[: wanted.top], kept.rows, strict=False)
+    left = [(hit, row) for hit, row in best if not hit.erased]
+    hits, rows = [hit for hit, _ in left], [row for _, row in left]
     vectors = repository.vectors_of(session, encoders.facts(session, kept.encoder), rows, kept.snapshot)
     texts = repository.texts_of(session, rows)
     pictures = {one.drawing_id: one.derivative for one in repository.details(session, rows).values()}

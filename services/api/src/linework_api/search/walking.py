@@ -9,7 +9,7 @@ from linework_api.search.answers import Answer, assemble
 from linework_api.search.pages import Before, Recorded
 from linework_api.search.schemas import SearchAnswer, SearchOptions
 from linework_api.search.scoring import Scored
-from linework_core import encoders
+from linework_core import encoders, erasures
 from linework_core.errors import Gone, Unavailable, Unprocessable
 from linework_core.tables import Search
 
@@ -37,6 +37,7 @@ def _record(session: Session, place: Recorded, request: dict[str, Any], caller: 
     record = repository.find_search(session, place.search_id)
     if record is None:
         raise Gone("The record of this search is not kept any more: search again, without a cursor.")
+    erasures.check_shown(record.erased)
     same = pages.same_on_all_pages(record.request) == pages.same_on_all_pages(request)
     if record.owner != caller or not same or place.hits > len(record.rows):
         raise Unprocessable("This cursor belongs to another search.")

@@ -32,6 +32,7 @@ REASONS = {
     "ambiguous-image": "several images have the name that the record gives: name it with its folder",
     "duplicate-drawing": "two images claim the same drawing number; the first is taken: mend the records",
     "no-images": "no folder, tar or ZIP of images was found; the texts are taken alone: put it beside, or name it",
+    "erased": "the patent was erased, by a court's order say: only an admin can lift that",
     "unreadable-record": "the reader failed on it, which is a fault of ours: the log has the details",
 }
 

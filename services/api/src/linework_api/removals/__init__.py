@@ -1,0 +1,1 @@
+"""Withdrawing patents, restoring them, and erasing them for good."""

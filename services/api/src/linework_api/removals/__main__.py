@@ -1,0 +1,81 @@
+"""`python -m linework_api.removals restore|erase|lift ID`: what the routes do, at the shell.
+
+It needs the database and the object store, and neither the gateway nor a worker: the job runs in this process.
+"""
+
+import argparse
+import getpass
+import json
+import sys
+from typing import Any
+
+from linework_api.removals import jobs, service
+from linework_core import logs
+from linework_core.db import transaction
+from linework_core.errors import LineworkError
+from linework_core.jobs import runner
+from linework_core.jobs import service as all_jobs
+from linework_core.jobs.runner import Handler
+from linework_core.jobs.service import JobView
+from linework_core.settings import get_settings
+from linework_core.store import get_store
+from linework_core.tables import Job
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status 0 when it was done; a job's row is printed as JSON, and an error on standard error."""
+    options = _parser().parse_args(argv)
+    logs.configure("removals", get_settings().log_level)
+    try:
+        return _run(options)
+    except LineworkError as error:
+        sys.stderr.write(f"{error.detail}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m linework_api.removals", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("restore", help="undo a withdrawal").add_argument("patent")
+    erase = commands.add_parser("erase", help="delete a patent for good; a tombstone stays")
+    erase.add_argument("patent")
+    erase.add_argument("--confirm", required=True, metavar="ID", help="the patent's id a second time")
+    erase.add_argument("--reason", required=True, help="a court's order, say; the tombstone keeps it")
+    commands.add_parser("lift", help="let an erased patent be loaded again").add_argument("patent")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    by = f"shell:{getpass.getuser()}"
+    if options.command == "lift":
+        with transaction() as session:
+            service.lift(session, options.patent, by)
+        return 0
+    if options.command == "restore":
+        with transaction() as session:
+            service.withdrawn_version(session, options.patent)
+        return _work({"restore": options.patent}, jobs.restore)
+    if options.confirm != options.patent:
+        sys.stderr.write("Nothing was erased: --confirm must repeat the id.\n")
+        return 2
+    with transaction() as session:
+        service.newest_version(session, options.patent)
+    params = {"erase": options.patent, "reason": options.reason, "by": by}
+    return _work(params, lambda run: jobs.erase(run, get_store()))
+
+
+def _work(params: dict[str, Any], handler: Handler) -> int:
+    """Make the job without a nudge, run it here, and print it. What fails half-way a worker goes on with."""
+    with transaction() as session:
+        job = Job(kind="ingest", params=params, owner="shell")
+        session.add(job)
+    runner.run_job(job.id, handler)
+    with transaction() as session:
+        view = JobView.of(all_jobs.find(session, job.id, owner=None))
+    json.dump(view.model_dump(mode="json"), sys.stdout, indent=2)
+    sys.stdout.write("\n")
+    return 0 if view.state == "succeeded" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""What the tables lose when a patent is erased, and what they gain when it is restored."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from linework_core import erasures
+from linework_core.cluster_titles import Subject
+from linework_core.errors import Conflict, NotFound
+from linework_core.tables import Drawing, Erasure, Patent, Sheet
+
+
+def newest_version(session: Session, patent_id: str) -> Patent:
+    """The last version of a patent, open or closed. Raises NotFound, and Erased for one that was erased."""
+    versions = select(Patent).where(Patent.patent_id == patent_id).order_by(Patent.row_id.desc())
+    patent = session.scalars(versions.limit(1)).first()
+    if patent is None:
+        erasures.check_patent(session, patent_id)
+        raise NotFound(f"There is no patent {patent_id}.")
+    return patent
+
+
+def withdrawn_version(session: Session, patent_id: str) -> Patent:
+    """The last version of a withdrawn patent. Raises NotFound, Erased, and Conflict for one that is not withdrawn."""
+    patent = newest_version(session, patent_id)
+    if patent.removed_in is None:
+        raise Conflict(f"The patent {patent_id} is not withdrawn.")
+    return patent
+
+
+def lift(session: Session, patent_id: str, by: str) -> None:
+    """Let an erased patent be loaded again. What was erased stays so. Raises NotFound where no erasure is in force."""
+    erasure = erasures.in_force(session, [patent_id]).get(patent_id)
+    if erasure is None:
+        raise NotFound(f"No erasure of {patent_id} is in force.")
+    erasure.lifted_at, erasure.lifted_by = func.now(), by
+
+
+def erase(
+    session: Session, patent_id: str, *, reason: str, by: str, job_id: UUID, snapshot: int
+) -> tuple[Erasure, dict[str, int]]:
+    """Put up the tombstone and delete every row of every version; returns it, and how many drawings were deleted and
+    searches marked. Its pictures are named by the tombstone until they are deleted, too.
+    """
+    patents = select(Patent.row_id).where(Patent.patent_id == patent_id)
+    drawings = session.execute(select(Drawing).where(Drawing.patent_row.in_(patents))).scalars().all()
+    originals = set(session.scalars(select(Sheet.original).where(Sheet.patent_row.in_(patents))))
+    erasure = Erasure(
+        patent_id=patent_id, reason=reason, erased_by=by, snapshot=snapshot, job_id=job_id,
+        originals=sorted(originals | {drawing.original for drawing in drawings}),
+        derivatives=sorted({drawing.derivative for drawing in drawings}),
+    )  # fmt: skip
+    session.add(erasure)
+    session.flush()
+    searches = _mark_searches(session, patent_id, drawings)
+    _forget_titles(session, erasure, patent_id)
+    _delete_rows(session, patent_id, [drawing.row_id for drawing in drawings])
+    return erasure, {"drawings": len(drawings), "searches": searches}
+
+
+def _mark_searches(session: Session, patent_id: str, drawings: Sequence[Drawing]) -> int:
+    """Searches that showed it, or asked by it, say so. Of the latter the vectors go: they are its picture's."""
+    values = {"patent": patent_id, "rows": [one.row_id for one in drawings]}
+    values |= {"names": sorted({one.drawing_id for one in drawings})}
+    marked: int = session.execute(text(_MARK_SEARCHES), values).rowcount  # type: ignore[attr-defined]
+    session.execute(text(_BLANK_VECTORS), values)
+    return marked
+
+
+_BY_IT = """(request ->> 'patent' = :patent OR request ->> 'drawing' = ANY(:names)
+    OR request -> 'like' ?| :names OR request -> 'unlike' ?| :names
+    OR request ? 'patent' AND query -> 'scope' -> 'without' ? :patent
+       AND request ->> 'family' IS DISTINCT FROM 'exclude')"""
+_MARK_SEARCHES = f"""
+    UPDATE searches SET erased = array_append(erased, CAST(:patent AS text))
+    WHERE (rows && CAST(:rows AS bigint[]) OR {_BY_IT}) AND NOT erased @> ARRAY[CAST(:patent AS text)]"""
+_BLANK_VECTORS = f"""
+    UPDATE searches SET vectors = decode(repeat('00', length(vectors)), 'hex')
+    WHERE vectors IS NOT NULL AND {_BY_IT}"""
+
+
+def _forget_titles(session: Session, erasure: Erasure, patent_id: str) -> None:
+    """Titles of clusters that a model gave after it had been shown the patent, and what it was told."""
+    titles = set(session.scalars(select(Patent.title).where(Patent.patent_id == patent_id)))
+    pictures = set(erasure.derivatives)
+    asked = session.execute(text("SELECT id, params FROM jobs WHERE params ->> 'kind' = 'titles'")).all()
+    keys, jobs = [], []
+    for job_id, params in asked:
+        subjects = [Subject.from_json(told) for told in params["clusters"]]
+        shown = [one.key for one in subjects if pictures & set(one.pictures) or titles & set(one.objects)]
+        keys += shown
+        jobs += [job_id] if shown else []
+    session.execute(text("DELETE FROM cluster_titles WHERE key = ANY(:keys)"), {"keys": keys})
+    session.execute(text(_EMPTY_JOBS), {"jobs": jobs})
+
+
+_EMPTY_JOBS = """UPDATE jobs SET params = params || '{"clusters": []}' WHERE id = ANY(:jobs)"""
+
+
+def _delete_rows(session: Session, patent_id: str, drawings: Sequence[int]) -> None:
+    """Every row of all versions, those first that others refer to last."""
+    values: dict[str, Any] = {"patent": patent_id, "drawings": list(drawings)}
+    values["calls"] = list(session.scalars(text(_CALLS), values))
+    for statement in _DELETIONS:
+        session.execute(text(statement), {k: v for k, v in values.items() if f":{k}" in statement})
+
+
+_CALLS = "SELECT DISTINCT unnest(calls) FROM descriptions WHERE drawing_row = ANY(CAST(:drawings AS bigint[]))"
+_OF_DRAWINGS = "drawing_row = ANY(CAST(:drawings AS bigint[]))"
+_OF_VERSIONS = "patent_row IN (SELECT row_id FROM patents WHERE patent_id = :patent)"
+_DELETIONS = (
+    f"DELETE FROM description_vector_failures WHERE description IN (SELECT id FROM descriptions WHERE {_OF_DRAWINGS})",
+    f"DELETE FROM description_vectors WHERE {_OF_DRAWINGS}",
+    f"DELETE FROM descriptions WHERE {_OF_DRAWINGS}",
+    # answers of models that no other patent's descriptions came from
+    "DELETE FROM llm_calls WHERE key = ANY(CAST(:calls AS varchar[])) AND key NOT IN"
+    " (SELECT unnest(calls) FROM descriptions WHERE calls && CAST(:calls AS varchar[]))",
+    f"DELETE FROM enrich_failures WHERE {_OF_DRAWINGS}",
+    f"DELETE FROM embed_failures WHERE {_OF_DRAWINGS}",
+    f"DELETE FROM embeddings WHERE {_OF_DRAWINGS}",
+    f"DELETE FROM drawings WHERE {_OF_VERSIONS}",
+    f"DELETE FROM citations WHERE {_OF_VERSIONS}",
+    f"DELETE FROM figures WHERE {_OF_VERSIONS}",
+    f"DELETE FROM sheets WHERE {_OF_VERSIONS}",
+    "DELETE FROM patents WHERE patent_id = :patent",
+    "DELETE FROM set_aside WHERE position(:patent IN record) > 0 AND reason <> 'erased'",
+)
