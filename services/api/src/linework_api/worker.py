@@ -54,7 +54,7 @@ def _ingest(run: Run) -> dict[str, object]:
     if "restore" in run.params:
         return removals.restore(run)
     if "erase" in run.params:
-        return removals.erase(run, get_store())
+        return removals.erase(run, get_store(), lambda data: decoder().decode(data))
     return Ingest(run, get_settings(), get_store(), decoder())()
 
 

@@ -248,9 +248,14 @@ class Ingest:
     def _prepare(self, pending: Pending) -> Prepared:
         """Wait for the pictures and store their derivatives; what cannot be decoded is noted as broken."""
         prepared = Prepared(pending.record, pending.parts, pending.skip, broken=list(pending.broken))
-        for futures, into in ((pending.sheets, prepared.sheets), (pending.cuts, prepared.cuts)):
-            for number, (original, decoded) in _results(futures, prepared).items():
-                into[number] = self._picture(original, decoded, decoded.original_size)
+        drawn = {drawing.sheet for drawing in pending.record.drawings if drawing.read is None}
+        for number, (original, decoded) in _results(pending.sheets, prepared).items():
+            if number in drawn:
+                prepared.sheets[number] = self._picture(original, decoded, decoded.original_size)
+            else:  # a front page, or a sheet whose drawings have pictures of their own: no row names its derivative
+                prepared.sheets[number] = Picture(original, decoded.hash, decoded.original_size, decoded.size)
+        for number, (original, decoded) in _results(pending.cuts, prepared).items():
+            prepared.cuts[number] = self._picture(original, decoded, decoded.original_size)
         return self._split(prepared, _results(pending.splits, prepared)) if pending.splits else prepared
 
     def _split(self, prepared: Prepared, reads: dict[int, tuple[str, SheetRead]]) -> Prepared:

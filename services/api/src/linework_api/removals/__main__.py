@@ -11,6 +11,7 @@ from typing import Any
 
 from linework_api.removals import jobs, service
 from linework_core import logs
+from linework_core.bounded import Decoder
 from linework_core.db import transaction
 from linework_core.errors import LineworkError
 from linework_core.jobs import runner
@@ -61,7 +62,11 @@ def _run(options: argparse.Namespace) -> int:
     with transaction() as session:
         service.newest_version(session, options.patent)
     params = {"erase": options.patent, "reason": options.reason, "by": by}
-    return _work(params, lambda run: jobs.erase(run, get_store()))
+    decoder = Decoder()
+    try:
+        return _work(params, lambda run: jobs.erase(run, get_store(), decoder.decode))
+    finally:
+        decoder.close()
 
 
 def _work(params: dict[str, Any], handler: Handler) -> int:

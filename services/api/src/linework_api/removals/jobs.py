@@ -1,15 +1,21 @@
 """The jobs that withdraw, restore and erase a patent. Each may be run twice, or be killed and run again."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from obstore.store import ObjectStore
 
 from linework_api.ingest import writer
 from linework_api.removals import service
-from linework_core import corpus, encoders, erasures
-from linework_core.errors import Conflict
+from linework_core import corpus, encoders, erasures, store
+from linework_core.bounded import Decoded
+from linework_core.db import transaction
+from linework_core.errors import Conflict, NotFound, UnreadableImage
 from linework_core.jobs import service as jobs
 from linework_core.jobs.runner import Run
+from linework_core.tables import Erasure
+
+Decode = Callable[[bytes], Decoded]  # raises UnreadableImage
 
 
 def withdraw(run: Run) -> dict[str, Any]:
@@ -47,7 +53,7 @@ def restore(run: Run) -> dict[str, Any]:
     return {"restored": patent_id, "snapshot": snapshot}
 
 
-def erase(run: Run, objects: ObjectStore) -> dict[str, Any]:
+def erase(run: Run, objects: ObjectStore, decode: Decode) -> dict[str, Any]:
     """Delete a patent with all that shows it, and leave a tombstone. Raises NotFound, Unavailable.
 
     First the rows, in one transaction with the tombstone, which remembers the pictures; then these.
@@ -55,16 +61,20 @@ def erase(run: Run, objects: ObjectStore) -> dict[str, Any]:
     params = run.params
     patent_id = params["erase"]
     run.start_counting(total=1)
+    with transaction(run.engine) as session:
+        sheets = service.originals_of_sheets(session, patent_id)
+    derivatives = _derivatives(objects, sheets, decode)
     with run.transaction() as session:
         writer.lock(session)
         erasure = erasures.in_force(session, [patent_id]).get(patent_id)
         if erasure is None:
             service.newest_version(session, patent_id)
-            snapshot = corpus.next_snapshot(session)
-            erasure, counts = service.erase(
-                session, patent_id, reason=params["reason"], by=params["by"], job_id=run.job_id, snapshot=snapshot
-            )
-            result = {"erased": patent_id, "snapshot": snapshot, **counts}
+            tombstone = Erasure(
+                patent_id=patent_id, reason=params["reason"], erased_by=params["by"], job_id=run.job_id,
+                snapshot=corpus.next_snapshot(session), derivatives=derivatives,
+            )  # fmt: skip
+            counts = service.erase(session, tombstone)
+            erasure, result = tombstone, {"erased": patent_id, "snapshot": tombstone.snapshot, **counts}
             session.execute(run.mine().values(result=result))
             run.result = result
     with run.transaction() as session:
@@ -72,3 +82,14 @@ def erase(run: Run, objects: ObjectStore) -> dict[str, Any]:
         deleted = erasures.delete_pictures(session, objects, erasure)
         run.tell(session, done=1)
     return {**run.result, "pictures": deleted}
+
+
+def _derivatives(objects: ObjectStore, originals: Iterable[str], decode: Decode) -> list[str]:
+    """The derivatives of whole sheets. Earlier releases stored them where no row names them: of front pages, say."""
+    hashes = set()
+    for original in originals:
+        try:
+            hashes.add(decode(store.get(objects, store.original_key(original))).hash)
+        except (NotFound, UnreadableImage):
+            continue
+    return sorted(hashes)

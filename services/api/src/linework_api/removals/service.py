@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -39,26 +38,28 @@ def lift(session: Session, patent_id: str, by: str) -> None:
     erasure.lifted_at, erasure.lifted_by = func.now(), by
 
 
-def erase(
-    session: Session, patent_id: str, *, reason: str, by: str, job_id: UUID, snapshot: int
-) -> tuple[Erasure, dict[str, int]]:
-    """Put up the tombstone and delete every row of every version; returns it, and how many drawings were deleted and
-    searches marked. Its pictures are named by the tombstone until they are deleted, too.
-    """
+def originals_of_sheets(session: Session, patent_id: str) -> set[str]:
+    """Of all versions of a patent: hashes."""
     patents = select(Patent.row_id).where(Patent.patent_id == patent_id)
-    drawings = session.execute(select(Drawing).where(Drawing.patent_row.in_(patents))).scalars().all()
-    originals = set(session.scalars(select(Sheet.original).where(Sheet.patent_row.in_(patents))))
-    erasure = Erasure(
-        patent_id=patent_id, reason=reason, erased_by=by, snapshot=snapshot, job_id=job_id,
-        originals=sorted(originals | {drawing.original for drawing in drawings}),
-        derivatives=sorted({drawing.derivative for drawing in drawings}),
-    )  # fmt: skip
+    return set(session.scalars(select(Sheet.original).where(Sheet.patent_row.in_(patents))))
+
+
+def erase(session: Session, erasure: Erasure) -> dict[str, int]:
+    """Put up the tombstone and delete every row of every version; returns how many drawings were deleted and searches
+    marked. The patent's pictures are added to those that the tombstone names, until they are deleted, too.
+    """
+    patent_id = erasure.patent_id
+    patents = select(Patent.row_id).where(Patent.patent_id == patent_id)
+    drawings = session.scalars(select(Drawing).where(Drawing.patent_row.in_(patents))).all()
+    originals = originals_of_sheets(session, patent_id)
+    erasure.originals = sorted(originals | {drawing.original for drawing in drawings})
+    erasure.derivatives = sorted({*erasure.derivatives, *(drawing.derivative for drawing in drawings)})
     session.add(erasure)
     session.flush()
     searches = _mark_searches(session, patent_id, drawings)
     _forget_titles(session, erasure, patent_id)
     _delete_rows(session, patent_id, [drawing.row_id for drawing in drawings])
-    return erasure, {"drawings": len(drawings), "searches": searches}
+    return {"drawings": len(drawings), "searches": searches}
 
 
 def _mark_searches(session: Session, patent_id: str, drawings: Sequence[Drawing]) -> int:
