@@ -10,6 +10,7 @@ from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept
 from linework_api.patents.endpoints import Id
 from linework_api.removals import service
 from linework_api.state import WithSession
+from linework_core import patent_ids
 from linework_core.errors import Unprocessable
 from linework_core.http import problems
 from linework_core.jobs import service as jobs
@@ -38,10 +39,10 @@ def restore_patent(
     key: IdempotencyHeader = None,
 ) -> JobView:
     """Undo a withdrawal: later searches find the patent again, as it was. 409 where it is not withdrawn."""
-    params = {"restore": patent_id}
+    params = {"restore": patent_ids.resolve_one(session, patent_id)}
 
     def make() -> Job:
-        service.withdrawn_version(session, patent_id)
+        service.withdrawn_version(session, params["restore"])
         return jobs.create(session, "ingest", params, owner=caller.name)
 
     return accept(session, response, caller, key, params, make)
@@ -60,12 +61,13 @@ def erase_patent(
 
     Reading it and replaying what showed it answer 410 from then on, and it cannot be loaded again.
     """
-    if wanted.confirm != patent_id:
-        raise Unprocessable(f"Nothing was erased: 'confirm' must repeat the id, {patent_id}.")
-    params = {"erase": patent_id, "reason": wanted.reason, "by": caller.name}
+    named = patent_ids.resolve_one(session, patent_id)
+    if wanted.confirm not in (named, patent_id):
+        raise Unprocessable(f"Nothing was erased: 'confirm' must repeat the id, {named}.")
+    params = {"erase": named, "reason": wanted.reason, "by": caller.name}
 
     def make() -> Job:
-        service.newest_version(session, patent_id)
+        service.newest_version(session, named)
         return jobs.create(session, "ingest", params, owner=caller.name)
 
     return accept(session, response, caller, key, params, make)
@@ -74,4 +76,4 @@ def erase_patent(
 @router.delete("/patents/{patent_id}/erasure", status_code=204, responses=problems(400, 401, 403, 404, 422, 503))
 def lift_erasure(patent_id: Id, session: WithSession, caller: Admin) -> None:
     """Let an erased patent be loaded again. What was erased stays so, and its tombstone with it."""
-    service.lift(session, patent_id, caller.name)
+    service.lift(session, patent_ids.resolve_one(session, patent_id), caller.name)
