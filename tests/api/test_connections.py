@@ -71,6 +71,45 @@ def test_a_head_that_drips_is_closed_too(connect: Connect) -> None:
     pytest.fail("it was read to its end")
 
 
+ENDLESS = {
+    "address": (b"GET /corpus?", b"a" * 50_000),
+    "header": (b"GET /corpus HTTP/1.1\r\nX-Long: ", b"a" * 50_000),
+    "headers": (b"GET /corpus HTTP/1.1\r\n", b"X-Again: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 1000),
+    "trailer": (b"POST /keys HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Long: ", b"a" * 50_000),
+    "extension": (b"POST /keys HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a" * 50_000),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_head_without_end_is_refused_before_it_fills_the_memory(connect: Connect, kind: str) -> None:
+    begin, more = ENDLESS[kind]
+    line = connect()
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        line.sendall(begin + more * 400)  # 14 to 20 MB
+
+
+def test_a_long_head_that_is_refused_says_why(connect: Connect) -> None:
+    line = connect()
+    line.sendall(b"GET /health/live HTTP/1.1\r\nX-Long: " + b"a" * 300_000)
+    assert rest_of(line).startswith(b"HTTP/1.1 431")
+
+
+def test_a_large_body_after_a_long_head_is_read(connect: Connect) -> None:
+    line = connect()
+    head = b"POST /ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    long = b"X-Long: " + b"a" * 60_000 + b"\r\nContent-Length: 60000\r\n\r\n"
+    line.sendall(head + long + b" " * 60_000)
+    assert rest_of(line).startswith(b"HTTP/1.1 422")
+
+
+def test_a_websocket_is_no_way_past_the_limits(connect: Connect) -> None:
+    line = connect()
+    upgrade = b"Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    key = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    line.sendall(b"GET /health/live HTTP/1.1\r\nHost: a\r\n" + upgrade + key)
+    assert rest_of(line).startswith(b"HTTP/1.1 200")
+
+
 @pytest.mark.parametrize("before", [b"", b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["first", "second"])
 @pytest.mark.parametrize("said", [b"", b"\r\n", b"G", HALF], ids=["nothing", "an empty line", "a letter", "half"])
 def test_a_connection_that_says_nothing_whole_is_closed(connect: Connect, before: bytes, said: bytes) -> None:

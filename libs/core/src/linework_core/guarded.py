@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol with limits on connections: `--http linework_core.guarded:GuardedProtocol`.
 
-uvicorn itself waits for ever for the rest of a request, and takes any number of connections.
+uvicorn itself waits for ever for the rest of a request, takes any number of connections, and puts the pieces of a head
+together however long it grows, all of them with each new one: a head of 60 MB held the gateway up for 20 seconds.
 """
 
 import asyncio
@@ -18,11 +19,15 @@ REFUSED = (
 TOO_MANY = (
     b'{"type": "urn:linework:problem:busy", "title": "Too busy", "status": 503, "detail": "Too many connections."}'
 )
+TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+MAX_HEAD = 2**16  # bytes; and the most between two parts of a body
 LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Closes a connection whose request does not arrive in time, and those beyond the limits, in all and by address."""
+    """Closes a connection whose request does not arrive in time or has too long a head, and those beyond the limits,
+    in all and by address. Upgrades are not taken.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -30,6 +35,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head: TimerHandle | None = None  # runs while a request's head is awaited
         self._body: TimerHandle | None = None  # runs while a request's body is awaited
         self._last_data = 0.0
+        self._unparsed = 0  # bytes since a head was complete or a part of a body came
+        self.ws_protocol_class = None  # no route of ours is one, and its limits are others
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -47,12 +54,21 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._last_data = self.loop.time()
+        self._unparsed += len(data)
         super().data_received(data)
+        if self._unparsed > MAX_HEAD:
+            self._refuse_head()
+            return
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:  # a beginning, or what is no request at all
             self._await_head()
 
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
+        self._unparsed = 0
         if self._head is not None:
             self._head.cancel()
             self._head = None
@@ -72,6 +88,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def _await_head(self) -> None:
         if self._head is None and not self.transport.is_closing():
             self._head = self.loop.call_later(self._settings.request_seconds, self._close_late)
+
+    def _refuse_head(self) -> None:
+        """A head, or what follows a body, that is too long. Nobody reads on."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if not self.transport.is_closing():
+            if cycle is None or cycle.response_complete:
+                self.transport.write(TOO_LONG)
+            self.transport.close()
 
     def _close_late(self) -> None:
         if not self.transport.is_closing():
