@@ -11,6 +11,7 @@ process. It ends by itself.
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("--compare", type=Path, help="the file of an earlier run; printed beside this one")
     parser.add_argument("--with", dest="other", type=Path, help="compare with this file, and run nothing")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the stack is stopped then, too
     families = options.only.split(",")
     if unknown := set(families) - set(FAMILIES):
         parser.error(f"no such scenarios: {', '.join(sorted(unknown))}")

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import httpx
 
-CALL_SECONDS = 90.0  # a caller waits for so long
+CALL_SECONDS = 60.0  # a caller waits for so long
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from benchmarks.pressure.target import Target
 
 SCENARIO_SECONDS = 240.0  # a heavy side that takes longer is given up
 LIGHT_PAUSE = 0.02
-LIGHT_CALLS = 10  # at least
+LIGHT_CALLS = 10  # at least, if they take no longer …
+AFTERWARDS = 60.0  # … than so many seconds after the heavy side
 
 
 def heavy_side(number: int, target: Target) -> list[Call]:
@@ -32,7 +33,12 @@ async def light_side(act: Act, target: Target, ended: Callable[[], bool]) -> lis
     """One call after the other until the heavy side has ended."""
     calls: list[Call] = []
     async with client(target.address, target.keys["light"]) as session:
-        while not ended() or len(calls) < LIGHT_CALLS:
+        deadline = float("inf")
+        while len(calls) < LIGHT_CALLS or not ended():
+            if ended():
+                deadline = min(deadline, anyio.current_time() + AFTERWARDS)
+            if anyio.current_time() > deadline:
+                break
             calls.append(await act(session, len(calls)))
             await anyio.sleep(LIGHT_PAUSE)
     return calls
