@@ -88,8 +88,11 @@ class RoomFirst(KeyFirst):
             told = request.headers.get("content-length", "")
             size = int(told) if told.isdigit() else resources.admission.largest
             with resources.admission.room(caller.name, size):
-                await _read_form(request, size)
-                return await handle(request)
+                try:
+                    await _read_form(request, size)
+                    return await handle(request)
+                finally:
+                    await request.close()  # its temporary files, also where the framework has not come to them
 
         return with_room
 

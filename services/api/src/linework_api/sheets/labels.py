@@ -17,6 +17,9 @@ from linework_api.sheets.page import Boxes, Page
 
 TURNS = (0, 1, 3)  # quarter turns clockwise that may bring a sheet upright; nothing is filed upside down
 LEAST, MOST = 7, 90  # pixels of the page that a printed letter is high
+MOST_SIGNS = (
+    4000  # that could be letters: the fullest of real sheets have 1,500, a halftone or a hostile picture has more
+)
 LIKELY = 0.3  # of F, I and G together: then it is a label, whatever it says
 CERTAIN, ALONE = 0.5, 0.98  # how likely a number must be, and its share among all that it could be, to count as read
 Ints = NDArray[np.int64]
@@ -87,6 +90,8 @@ def find(page: Page, figures: Sequence[str] | None) -> list[Label]:
     for turn in TURNS:
         row = Row(page, turn)
         able = np.flatnonzero((row.height >= LEAST) & (row.height <= MOST) & (row.width <= 1.4 * row.height))
+        if len(able) > MOST_SIGNS:
+            continue
         found += list(_figs(row, able, figures))
         if numbered:
             found += list(_numbers(row, able, figures or ()))
