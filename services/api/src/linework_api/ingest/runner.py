@@ -230,16 +230,16 @@ class Ingest:
         return pending
 
     def _decode(self, opened: Opened) -> None:
-        pending = opened.pending
+        pending, owner = opened.pending, self.run.owner
         shown = {drawing.sheet for drawing in pending.record.drawings} if opened.figures else set()
         for number, original in opened.sheets.items():
             if number in shown:
-                read = self.decoder.run(read_sheet, self._kept(original), opened.figures)
+                read = self.decoder.run(read_sheet, self._kept(original), opened.figures, caller=owner)
                 pending.splits[number] = (original.sha256, read)
             else:
-                pending.sheets[number] = (original.sha256, self.decoder.submit(self._kept(original)))
+                pending.sheets[number] = (original.sha256, self.decoder.submit(self._kept(original), caller=owner))
         for number, original in opened.cuts.items():
-            pending.cuts[number] = (original.sha256, self.decoder.submit(self._kept(original)))
+            pending.cuts[number] = (original.sha256, self.decoder.submit(self._kept(original), caller=owner))
 
     def _kept(self, original: Original) -> bytes:
         store.put_once(self.objects, store.original_key(original.sha256), original.data)

@@ -107,7 +107,7 @@ async def read_image(
     cached = Cached(f"{source}-{size or LONG_SIDE}")
     if cached.is_known(if_none_match):
         return cached.not_modified()
-    read = partial(service.read_image, resources, drawing, size, cut)
+    read = partial(service.read_image, resources, drawing, size, cut, caller=caller.name)
     return Response(await resources.pictures.run(caller.name, read), media_type="image/png", headers=cached.headers)
 
 

@@ -121,11 +121,14 @@ def cut_of(session: Session, drawing: Drawing) -> Cut | None:
     return (left, top, width, height), int(sheet.layout["turned"])
 
 
-def read_image(resources: Resources, drawing: Pictured, size: int | None, cut: Cut | None = None) -> bytes:
+def read_image(
+    resources: Resources, drawing: Pictured, size: int | None, cut: Cut | None = None, *, caller: str
+) -> bytes:
     """PNG bytes: the derivative, smaller from it, or larger from the original (never enlarged), which may be cut."""
     if size is None or size == LONG_SIDE:
         return store.get(resources.store, store.derivative_key(drawing.derivative))
     if size < LONG_SIDE:
-        return resources.decoder.thumbnail(store.get(resources.store, store.derivative_key(drawing.derivative)), size)
+        derivative = store.get(resources.store, store.derivative_key(drawing.derivative))
+        return resources.decoder.thumbnail(derivative, size, caller=caller)
     original = store.get(resources.store, store.original_key(drawing.original))
-    return resources.decoder.thumbnail(original, size, cut)
+    return resources.decoder.thumbnail(original, size, cut, caller=caller)

@@ -124,7 +124,8 @@ async def export_search(
     def written() -> bytes:
         if format == "xlsx":
             return exports.to_xlsx(
-                record, lambda name: patents.read_image(resources, drawings[name], exports.THUMBNAIL)
+                record,
+                lambda name: patents.read_image(resources, drawings[name], exports.THUMBNAIL, caller=caller.name),
             )
         return exports.to_csv(record) if format == "csv" else exports.to_json(record)
 
