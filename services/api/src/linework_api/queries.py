@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, get_origin
+from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
+from linework_api import lists
 from linework_core.errors import Unprocessable
 
 REPEATABLE = frozenset({"locarno", "office", "view", "exclude", "facets", "like", "unlike"})
@@ -23,16 +24,16 @@ async def each_once(request: Request) -> None:
 
 
 def from_query(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
-    """For `Depends`: the model as the query string has it, as `Annotated[model, Query()]` would read it.
+    """For `Depends`: the model as the query string has it, with lists by our rule (lists.py).
 
     The framework looks at each field's type again with each request: for the two dozen of a search that is a tenth of
     all that the gateway adds. `documented` puts the parameters into the OpenAPI document.
     """
-    lists = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is list}
+    named = lists.names_of(model)
 
     async def read(request: Request) -> Model:
         given: dict[str, Any] = dict(request.query_params)
-        given |= {name: request.query_params.getlist(name) for name in lists & given.keys()}
+        given |= {name: lists.parted(name, request.query_params.getlist(name)) for name in named & given.keys()}
         try:
             return model.model_validate(given)
         except ValidationError as error:

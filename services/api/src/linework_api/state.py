@@ -17,6 +17,7 @@ from linework_api.online_embedder import OnlineEmbedder
 from linework_api.rates import Rates
 from linework_api.readiness import Parts
 from linework_api.search.counts import Tally
+from linework_api.search.unknown_values import KnownValues
 from linework_core.bounded import Decoder
 from linework_core.encoders import EncoderFacts
 from linework_core.settings import Settings
@@ -33,6 +34,7 @@ class SearchResources:
     embedder: Embedder
     encoders: dict[int, EncoderFacts] = field(default_factory=dict, kw_only=True)  # by number; they never change
     tally: Tally = field(default_factory=Tally, kw_only=True)
+    values: KnownValues = field(default_factory=KnownValues, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

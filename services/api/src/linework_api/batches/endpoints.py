@@ -16,6 +16,7 @@ from linework_api.batches.making import Batch
 from linework_api.batches.schemas import BatchOptions, BatchPage, BatchPageOptions, BatchRequest
 from linework_api.ingest.uploads import UploadReader
 from linework_api.jobs.accepted import ACCEPTED, IdempotencyHeader, accept_now, accept_upload
+from linework_api.queries import documented, from_query
 from linework_api.search.exports import MEDIA_TYPES
 from linework_api.search.schemas import EncoderName
 from linework_api.state import Resources, WithResources, WithSession
@@ -32,13 +33,18 @@ CSV: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/search/batch", status_code=202, responses=ACCEPTED, openapi_extra=bodies.described(BatchRequest, "file"))
+@router.post(
+    "/search/batch",
+    status_code=202,
+    responses=ACCEPTED,
+    openapi_extra=bodies.described(BatchRequest, "file") | documented(BatchOptions),
+)
 async def search_batch(
     request: Request,
     response: Response,
     resources: WithResources,
     caller: Searcher,
-    options: Annotated[BatchOptions, Query()],
+    options: Annotated[BatchOptions, Depends(from_query(BatchOptions))],
     key: IdempotencyHeader = None,
 ) -> JobView:
     """Search by many patents, or by every picture of a ZIP or tar; each query counts as a search of the day.

@@ -73,10 +73,15 @@ async def search_by_stored(
     return await searched(resources, caller, answered, left=request.is_disconnected)
 
 
-@pictures.post("/search", responses=problems(400, 401, 403, 404, 408, 410, 413, 422, 503), response_model=SearchAnswer)
+@pictures.post(
+    "/search",
+    responses=problems(400, 401, 403, 404, 408, 410, 413, 422, 503),
+    response_model=SearchAnswer,
+    openapi_extra=documented(ImageOptions),
+)
 async def search_by_image(
     form: Annotated[ImageForm, Form()],
-    options: Annotated[ImageOptions, Query()],
+    options: Annotated[ImageOptions, Depends(from_query(ImageOptions))],
     request: Request,
     resources: WithResources,
     caller: Searching,

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import UploadFile
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from linework_api import lists
 from linework_core.scope import DateBasis
 from linework_core.views import ViewClass
 
@@ -25,11 +26,6 @@ def _day(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         raise ValueError("write a day as YYYY-MM-DD")
     return value
-
-
-def _split(values: Any) -> Any:
-    """'locarno,year' as well as a repeated parameter."""
-    return [part for value in values for part in value.split(",")] if isinstance(values, list) else values
 
 
 Day = Annotated[dt.date, BeforeValidator(_day)]
@@ -120,9 +116,7 @@ class SearchOptions(RankingOptions):
     cursor: str | None = Field(
         None, max_length=16_000, description="`next` of the page before; send the same request with it."
     )
-    facets: Annotated[list[Facet], BeforeValidator(_split)] = Field(
-        [], max_length=4, description="Count the eligible drawings by these; several with commas between, or repeated."
-    )
+    facets: list[Facet] = Field([], max_length=4, description="Count the eligible drawings by these.")
     explain: bool = Field(False, description="Tell how the ranking was planned.")
     record: bool = Field(True, description="false: nothing of this search is kept but that there was one.")
 
@@ -179,6 +173,14 @@ class ImageForm(Refinement):
         [], max_length=7, description="Page of a TIFF (or frame of a GIF), one a picture in their order."
     )
     split: Split = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_by_our_rule(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        sent = {name: given[name] for name in lists.names_of(cls) if isinstance(given.get(name), list)}
+        return given | {name: lists.parted(name, values) for name, values in sent.items()}
 
 
 class ImageOptions(SearchOptions):
@@ -256,6 +258,14 @@ class QueryPictures(BaseModel):
     parts: list[QueryPart] = Field(description="Its drawings; a hit's score is that of the nearest of them.")
 
 
+class FilterWarning(BaseModel):
+    """A value of a filter that nothing in the corpus has."""
+
+    parameter: str
+    value: str
+    detail: str
+
+
 class SearchAnswer(BaseModel):
     """The hits, and what they are worth: on which snapshot, by which encoder, out of how many."""
 
@@ -272,6 +282,7 @@ class SearchAnswer(BaseModel):
         description="True when every eligible drawing was compared; on a later page: every one that no page before has."
     )
     query: QueryPictures | None = Field(None, description="The drawings of the query's pictures.")
+    warnings: list[FilterWarning] = Field([], description="Values of filters that nothing in the corpus has.")
     facets: dict[Facet, dict[str, int]] | None = None
     plan: dict[str, Any] | None = Field(None, description="With `explain=true`: how the ranking was planned.")
     next: str | None

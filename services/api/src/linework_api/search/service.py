@@ -26,6 +26,7 @@ from linework_api.search.schemas import (
 )
 from linework_api.search.scope import resolve
 from linework_api.search.target import Target, Vectors, moved
+from linework_api.search.unknown_values import warnings
 from linework_api.state import SearchResources
 from linework_core import encoders, patent_ids, store
 from linework_core.encoders import EncoderFacts
@@ -222,6 +223,7 @@ class SearchService:
     ) -> Answer:
         scope, options = question.scope, question.options
         facets = repository.facets(self.session, self.encoder, scope, options.facets) if options.facets else None
+        warned = warnings(self.session, self.resources.values, options, counts, scope.snapshot)
         head: dict[str, Any] = {
             "snapshot": scope.snapshot,
             "date_basis": scope.date_basis,
@@ -231,6 +233,7 @@ class SearchService:
             "unindexed": counts.unindexed,
             "undated": counts.undated,
             "exact": page.exact,
+            "warnings": [warning.model_dump() for warning in warned],
             "facets": facets,
             "next": following,
         }
