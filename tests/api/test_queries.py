@@ -28,7 +28,7 @@ async def theirs(query: Annotated[StoredQuery, Query()]) -> StoredQuery:
         "drawing=a",
         "patent=b&before=2019-05-01&after=2018-01-01&date_basis=filed",
         "q=lamp&locarno=14&locarno=02-14&office=US&view=front&exclude=x&exclude=y",
-        "like=a&like=b&unlike=c&facets=locarno,year&facets=view&limit=7&record=false&explain=1",
+        "like=a&like=b&unlike=c&facets=locarno&facets=year&facets=view&limit=7&record=false&explain=1",
         "q=a&image_weight=0.2&text_weight=.8&mode=exact&group_by=patent&family=exclude",
         "",
         "drawing=a&patent=b",
