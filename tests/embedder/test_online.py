@@ -16,9 +16,11 @@ import torch
 from linework_core import db, encoders
 from linework_core.imaging import open_image
 from linework_core.settings import Settings
-from linework_vision import load
+from linework_embedder import engine
+from linework_vision import load, register
 from linework_vision.checkpoint import CheckpointConfig, DrawingNet, save_checkpoint
 from linework_vision.pictures import Preprocessing
+from linework_vision.spec import Spec
 from linework_vision.text_tower import load_text_tower
 from tests.embedder.conftest import DIMENSION, Online, ScriptedEncoder, Serve, derivative, in_colour, mean_grey
 from tests.waiting import PATIENCE, until
@@ -103,6 +105,26 @@ def test_the_first_start_makes_the_default_encoder_active(
         assert online.wait_until_ready() == scripted.manifest.id
     with db.transaction() as session:
         assert encoders.active(session).encoder_id == scripted.manifest.id
+
+
+def test_a_model_that_loads_longer_than_a_probe_waits_is_loaded_once_and_then_ready(
+    serve: Serve, settings: Settings, scripted: ScriptedEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = []
+
+    def slow(spec: Spec, device: str, precision: str) -> ScriptedEncoder:
+        loads.append(spec)
+        time.sleep(1)
+        return scripted
+
+    with serve(settings) as online:
+        online.wait_until_ready()  # the default encoder is the active one
+    register("scripted", slow)
+    monkeypatch.setattr(engine, "PROBE_S", 0.2)
+    with serve(settings) as online:
+        assert online.client.get("/health/ready").status_code == 503
+        online.wait_until_ready()
+        assert len(loads) == 1
 
 
 def test_callers_at_the_same_time_share_batches(online: Online, scripted: ScriptedEncoder) -> None:

@@ -42,6 +42,7 @@ class Engine:
         self._admitted = 0
         self._served: OrderedDict[str, Served] = OrderedDict()
         self._loading = asyncio.Lock()
+        self._loads: dict[str, asyncio.Task[Served]] = {}  # under way, by encoder
         self._active: EncoderManifest | None = None
         self._active_until = 0.0
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="preprocess")
@@ -89,6 +90,8 @@ class Engine:
 
     async def close(self) -> None:
         """Stop. Who still waits is told to ask again."""
+        for load_task in self._loads.values():
+            load_task.cancel()
         await asyncio.gather(*(served.close() for served in self._served.values()))
         for executor in (self._pool, self._loader, self._model_thread):
             executor.shutdown(wait=False, cancel_futures=True)
@@ -117,12 +120,25 @@ class Engine:
     async def _serve(self, encoder_id: str | None) -> Served:
         wanted = encoder_id or (await self._active_manifest()).id
         if wanted not in self._served:
-            async with self._loading:
-                if wanted not in self._served:
-                    self._served[wanted] = await self._load(wanted)
-                    await self._put_away_oldest()
+            return await asyncio.shield(self._load_once(wanted))
         self._served.move_to_end(wanted)
         return self._served[wanted]
+
+    def _load_once(self, encoder_id: str) -> asyncio.Task[Served]:
+        """The loading of an encoder, one for all who wait. It goes on when they have given up: a model that takes
+        longer to load than a probe waits would else be loaded anew by each, and never be there.
+        """
+        if encoder_id not in self._loads:
+            task = self._loads[encoder_id] = asyncio.create_task(self._load_in_turn(encoder_id))
+            task.add_done_callback(lambda done: self._loads.pop(encoder_id))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # told, though nobody waits
+        return self._loads[encoder_id]
+
+    async def _load_in_turn(self, encoder_id: str) -> Served:
+        async with self._loading:
+            self._served[encoder_id] = served = await self._load(encoder_id)
+            await self._put_away_oldest()
+        return served
 
     async def _active_manifest(self) -> EncoderManifest:
         now = asyncio.get_running_loop().time()
