@@ -1,7 +1,9 @@
 """Celery over Redis. A message is a nudge that carries a job's id; Postgres knows what there is to do."""
 
 import ssl  # noqa: F401  # celery's Redis transport looks it up by name when a URL asks for TLS
+from collections.abc import Mapping
 from functools import cache
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -14,6 +16,7 @@ from linework_core import alive, logs
 from linework_core.settings import get_settings
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 
 def make_celery(service: str) -> Celery:
@@ -52,6 +55,12 @@ def make_celery(service: str) -> Celery:
         alive.keep_touching(settings.alive_file)
 
     return app
+
+
+def read_by(app: Celery, handlers: Mapping[str, T]) -> dict[str, T]:
+    """Those of the handlers whose queues this worker reads: some of its application's (-Q), or all."""
+    queues = app.amqp.queues.consume_from
+    return {kind: handler for kind, handler in handlers.items() if kind in queues} or dict(handlers)
 
 
 def broker_url(redis_url: str) -> str:

@@ -3,8 +3,6 @@
 `celery -A linework_api.worker worker -Q ingest,search -P threads -c 2`
 """
 
-from uuid import UUID
-
 from celery.signals import worker_shutting_down
 
 from linework_api.batches.runner import BatchSearch
@@ -19,7 +17,7 @@ from linework_core.db import make_engine
 from linework_core.jobs import runner
 from linework_core.jobs.runner import Run
 from linework_core.once import Once
-from linework_core.queues import make_celery
+from linework_core.queues import make_celery, read_by
 from linework_core.settings import get_settings
 from linework_core.store import get_store
 
@@ -44,8 +42,14 @@ def searching() -> SearchResources:
 
 @app.task(name="linework.ingest.run")
 def run(job_id: str) -> None:
-    """Run an ingest job, if it waits for a worker."""
-    runner.run_job(UUID(job_id), _ingest)
+    """Run the job whose turn it is: an ingest or a batch search."""
+    runner.run_next(read_by(app, HANDLERS))
+
+
+@app.task(name="linework.search.run")
+def search(job_id: str) -> None:
+    """The same, told by the other queue."""
+    run(job_id)
 
 
 def _ingest(run: Run) -> dict[str, object]:
@@ -58,14 +62,13 @@ def _ingest(run: Run) -> dict[str, object]:
     return Ingest(run, get_settings(), get_store(), decoder())()
 
 
-@app.task(name="linework.search.run")
-def search(job_id: str) -> None:
-    """Run a batch search, if it waits for a worker."""
-    runner.run_job(UUID(job_id), _search, engine=searching().engine)
-
-
 def _search(run: Run) -> dict[str, object]:
-    return BatchSearch(run, searching())()
+    resources = searching()
+    run.engine = resources.engine  # whose connections are good at searching
+    return BatchSearch(run, resources)()
+
+
+HANDLERS = {"ingest": _ingest, "search": _search}
 
 
 @worker_shutting_down.connect

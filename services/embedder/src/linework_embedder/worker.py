@@ -7,7 +7,6 @@ import signal
 import time
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 import structlog
 from celery.signals import worker_init, worker_shutting_down
@@ -36,8 +35,8 @@ def embedder() -> BulkEmbedder:
 
 @app.task(name="linework.embed.run")
 def run(job_id: str) -> None:
-    """Run an embed job, if it waits for a worker."""
-    runner.run_job(UUID(job_id), _embed)
+    """Run the embed job whose turn it is."""
+    runner.run_next({"embed": _embed})
 
 
 def _embed(run: Run) -> dict[str, Any]:

@@ -5,7 +5,6 @@ where checking the answers takes more than a core. Limits of the providers hold 
 """
 
 from functools import cache
-from uuid import UUID
 
 from celery.signals import worker_shutting_down
 
@@ -25,8 +24,8 @@ def enricher() -> Enricher:
 
 @app.task(name="linework.enrich.run")
 def run(job_id: str) -> None:
-    """Run an enrich job, if it waits for a worker."""
-    runner.run_job(UUID(job_id), enricher())
+    """Run the enrich job whose turn it is."""
+    runner.run_next({"enrich": enricher()})
 
 
 @worker_shutting_down.connect

@@ -4,13 +4,12 @@ The pool is solo because CUDA does not survive a fork. Torch is loaded with the 
 """
 
 from typing import Any
-from uuid import UUID
 
 from celery.signals import worker_shutting_down
 
 from linework_core.jobs import runner
 from linework_core.jobs.runner import Run
-from linework_core.queues import make_celery
+from linework_core.queues import make_celery, read_by
 from linework_core.settings import get_settings
 from linework_core.store import get_store
 
@@ -19,8 +18,8 @@ app = make_celery("trainer")
 
 @app.task(name="linework.evaluate.run")
 def evaluate(job_id: str) -> None:
-    """Run an evaluate job, if it waits for a worker."""
-    runner.run_job(UUID(job_id), _evaluate)
+    """Run the job whose turn it is: an evaluation or a training."""
+    runner.run_next(read_by(app, HANDLERS))
 
 
 def _evaluate(run: Run) -> dict[str, Any]:
@@ -31,14 +30,17 @@ def _evaluate(run: Run) -> dict[str, Any]:
 
 @app.task(name="linework.train.run")
 def train(job_id: str) -> None:
-    """Run a train job, if it waits for a worker."""
-    runner.run_job(UUID(job_id), _train)
+    """The same, told by the other queue."""
+    evaluate(job_id)
 
 
 def _train(run: Run) -> dict[str, Any]:
     from linework_trainer.training.job import train
 
     return train(run, get_settings(), get_store())
+
+
+HANDLERS = {"evaluate": _evaluate, "train": _train}
 
 
 @worker_shutting_down.connect

@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -25,8 +25,9 @@ from linework_core import tracing
 from linework_core.db import after_commit, get_engine, transaction
 from linework_core.errors import LineworkError, Unavailable
 from linework_core.failures import storable
-from linework_core.jobs import objects
+from linework_core.jobs import objects, turns
 from linework_core.jobs.service import orphaned
+from linework_core.jobs.turns import Turn
 from linework_core.queues import nudge
 from linework_core.settings import get_settings
 from linework_core.tables import Job
@@ -54,10 +55,15 @@ class HandedBack(Stopped):
     """The process ends; another worker may go on."""
 
 
+class GaveWay(HandedBack):
+    """Others wait; this job goes on when it is its turn again."""
+
+
 class Run:
     """One run of a job by one worker: what its handler may ask and tell."""
 
-    def __init__(self, job: Job, holder: str, engine: Engine) -> None:
+    def __init__(self, job: Job, holder: str, engine: Engine, kinds: Collection[str] = ()) -> None:
+        """`kinds` are those of the jobs that its worker could run instead."""
         self.job_id: UUID = job.id
         self.kind = job.kind
         self.origin: dict[str, Any] = job.origin
@@ -67,6 +73,7 @@ class Run:
         self.holder = holder
         self.engine = engine
         self.interrupted: type[Stopped] | None = None
+        self._turn = Turn(job, kinds)
 
     def checkpoint(self) -> None:
         """Call between items. Raises Stopped when the run should end."""
@@ -84,7 +91,10 @@ class Run:
             self.tell(session)
 
     def tell(self, session: Session, *, total: int | None = None, **more: int) -> None:
-        """Add to `done`, `skipped` or `failed`, and set `total`. Raises LeaseLost."""
+        """Add to `done`, `skipped` or `failed`, and set `total`. Raises LeaseLost.
+
+        Progress is about to be committed, so this is where a run finds that it must give way at its next checkpoint.
+        """
         values: dict[str, Any] = {name: getattr(Job, name) + count for name, count in more.items() if count}
         if values:
             reached = Job.done + Job.skipped + Job.failed + sum(more.values())
@@ -95,7 +105,9 @@ class Run:
                 values["total"] = case((Job.total.is_not(None), func.greatest(Job.total, reached)))
         if total is not None:
             values["total"] = total
-        self._update(session, values)
+        furthest = self._update(session, values)
+        if self._turn.is_over(session, furthest) and self.interrupted is None:
+            self.interrupted = GaveWay
 
     def start_counting(self, *, total: int | None = None, done: int = 0, skipped: int = 0, failed: int = 0) -> None:
         """Begin the counts anew, behind what this run will not go through again: so each item is counted once."""
@@ -106,45 +118,64 @@ class Run:
         """Of the job's row, as long as this run holds it: nobody has taken it over or ended it."""
         return update(Job).where(Job.id == self.job_id, Job.lease_holder == self.holder, Job.state == "running")
 
-    def _update(self, session: Session, values: dict[str, Any]) -> None:
-        statement = self.mine().values(lease_holder=self.holder, **values)
-        result = session.execute(statement, execution_options={"synchronize_session": False})
-        if not result.rowcount:  # type: ignore[attr-defined]
+    def _update(self, session: Session, values: dict[str, Any]) -> int:
+        """Returns how far the job has ever come."""
+        statement = self.mine().values(lease_holder=self.holder, **values).returning(Job.furthest)
+        furthest = session.execute(statement, execution_options={"synchronize_session": False}).scalar_one_or_none()
+        if furthest is None:
             self.interrupted = LeaseLost
             raise LeaseLost
+        return furthest
+
+
+def run_next(handlers: Mapping[str, Handler]) -> None:
+    """Take the due job whose turn it is, of the kinds that `handlers` are for, and run it. Does nothing if none is due;
+    so a nudge may come twice, or late.
+    """
+    engine, kinds = get_engine(), tuple(handlers)
+    while True:
+        with transaction(engine) as session:
+            job = turns.take_next(session, kinds)
+            run = _acquire(session, job, engine, kinds) if job else None
+        if run is not None:
+            _work(run, handlers[run.kind])
+        if run is not None or job is None:
+            return
 
 
 def run_job(job_id: UUID, handler: Handler, *, engine: Engine | None = None) -> None:
-    """Take the job's lease, run its handler, and write down how it ended. Does nothing if the job is taken,
-    done or not yet due; so a nudge may come twice, or late.
-    """
+    """Run this job, whosever turn it is. Does nothing if it is taken, done or not yet due."""
     engine = engine or get_engine()
-    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    run = _acquire(engine, job_id, holder)
-    if run is None:
-        return
-    with tracing.job(run.kind, str(job_id), run.origin), _heartbeat(run):
-        _conclude(run, handler)
-
-
-def _acquire(engine: Engine, job_id: UUID, holder: str) -> Run | None:
     with transaction(engine) as session:
         free = select(Job).where(Job.id == job_id, orphaned()).with_for_update(skip_locked=True)
         job = session.scalars(free).one_or_none()
-        if job is None:
-            return None
-        if job.cancel_requested or job.tries >= MAX_TRIES:
-            job.state = "cancelled" if job.cancel_requested else "failed"
-            job.finished_at = func.now()
-            job.error = job.error or {"type": "worker-died", "detail": f"Its worker died {job.tries} times."}
-            after_commit(session, partial(objects.discard, job.id, job.kind, job.params))
-            return None
-        job.state, job.lease_holder, job.lease_until = "running", holder, _lease_end()
-        job.started_at = func.coalesce(Job.started_at, func.now())
-        job.tries += 1
-        session.flush()
-        session.refresh(job)
-        return Run(job, holder, engine)
+        run = _acquire(session, job, engine) if job else None
+    if run is not None:
+        _work(run, handler)
+
+
+def _work(run: Run, handler: Handler) -> None:
+    """Run the handler under the lease, and write down how it ended."""
+    with tracing.job(run.kind, str(run.job_id), run.origin), _heartbeat(run):
+        _conclude(run, handler)
+
+
+def _acquire(session: Session, job: Job, engine: Engine, kinds: Collection[str] = ()) -> Run | None:
+    """The job's lease; None for a job that is to be cancelled, or has failed too often: it ends here."""
+    if job.cancel_requested or job.tries >= MAX_TRIES:
+        job.state = "cancelled" if job.cancel_requested else "failed"
+        job.finished_at = func.now()
+        job.error = job.error or {"type": "worker-died", "detail": f"Its worker died {job.tries} times."}
+        after_commit(session, partial(objects.discard, job.id, job.kind, job.params))
+        return None
+    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    job.state, job.lease_holder, job.lease_until = "running", holder, _lease_end()
+    job.taken_at = func.clock_timestamp()
+    job.started_at = func.coalesce(Job.started_at, func.now())
+    job.tries += 1
+    session.flush()
+    session.refresh(job)
+    return Run(job, holder, engine, kinds)
 
 
 def _lease_end() -> Any:
@@ -188,6 +219,8 @@ def _conclude(run: Run, handler: Handler) -> None:
         result = handler(run)
     except LeaseLost:
         log.warning("lease_lost")
+    except GaveWay:
+        _finish(run, state="queued", again=True, not_before=func.now())  # behind those that wait
     except HandedBack:
         _finish(run, state="queued", tries=0, again=True)
     except Cancelled:

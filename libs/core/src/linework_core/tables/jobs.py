@@ -22,6 +22,7 @@ class Job(Base):
             postgresql_where=text("kind = 'embed' AND state IN ('queued', 'running')"),
         ),
         Index("jobs_by_time", "created_at", "id"),
+        Index("jobs_taken", "owner", "kind", "taken_at"),
     )
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     kind: Mapped[str]
@@ -39,6 +40,7 @@ class Job(Base):
     tries: Mapped[int] = mapped_column(server_default="0")  # starts since it last got further than ever before
     furthest: Mapped[int] = mapped_column(server_default="0")  # most items counted in any one run
     not_before: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    taken_at: Mapped[dt.datetime | None]  # when a worker took it last
     lease_holder: Mapped[str | None]
     lease_until: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

@@ -79,7 +79,7 @@ class BatchSearch:
                 yield Asked(ordinal, picture.name, _bytes_of(picture.read))
 
     def _search(self, group: list[Asked]) -> None:
-        """One transaction: the records, their rows, and the job's progress."""
+        """One transaction: the records, their rows, and the job's progress. A run ends between groups."""
         with self.run.transaction() as session:
             rows = [self._row(session, asked) for asked in group]
             session.execute(update(BatchQuery), rows)
@@ -87,7 +87,6 @@ class BatchSearch:
             self.run.tell(session, done=done, failed=len(rows) - done)
 
     def _row(self, session: Session, asked: Asked) -> dict[str, Any]:
-        self.run.checkpoint()
         found: dict[str, Any] = {"search_id": None, "reason": None, "detail": None}
         try:
             found["search_id"] = self._searched(session, asked)
