@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from limits.aio.storage.redis import redispy
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from linework_api import rates
 from linework_api.app import create_app
 from linework_core import db
 from linework_core.settings import Settings
-from linework_core.tables import Encoder, Job
+from linework_core.tables import Encoder, Job, LlmCall
 from tests.api.conftest import Design, as_caller, give_key, load, problem_of, require_keys
 
 Anna = Callable[..., TestClient]
@@ -125,9 +126,48 @@ def money_of(session: Session, answer: Any) -> float | None:
 
 
 def spent(session: Session, money: float, **more: Any) -> None:
-    values = {"kind": "enrich", "owner": "anna", "state": "succeeded", "result": {"cost": money}} | more
+    values = {
+        "kind": "enrich",
+        "owner": "anna",
+        "state": "succeeded",
+        "result": {"cost": money},
+        "finished_at": func.now(),
+    } | more
     session.add(Job(**values))
     session.commit()
+
+
+def last_month() -> dt.datetime:
+    return dt.datetime.now(dt.UTC) - dt.timedelta(days=40)
+
+
+def test_jobs_of_last_month_that_spend_this_month_count(
+    anna: Anna, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLM", PRICED)
+    client = anna(llm_usd_per_month=Decimal(10))
+    granted = {"budget": {"money": 4.0}}
+    spent(session, 1.0, created_at=last_month(), state="running", params=granted, finished_at=None)
+    spent(session, 0.5, created_at=last_month(), state="queued", params=granted, finished_at=None)
+    spent(session, 1.25, created_at=last_month())  # ended today
+    assert money_of(session, asked(client)) == 0.75
+
+
+def test_what_a_killed_worker_could_not_write_down_counts(
+    anna: Anna, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLM", PRICED)
+    client = anna(llm_usd_per_month=Decimal(10))
+    spent(session, 1.0, state="cancelled")
+    job = session.scalars(select(Job).where(Job.owner == "anna")).one()
+    session.add_all(
+        LlmCall(
+            key=f"{n:064}", purpose="describe", provider_url="u", model="m", prompt="p", cost=Decimal(2), job_id=job.id
+        )
+        for n in range(3)
+    )
+    session.commit()
+    assert money_of(session, asked(client)) == 4.0
 
 
 def test_a_job_may_spend_what_its_caller_has_left_of_the_month(
@@ -138,7 +178,7 @@ def test_a_job_may_spend_what_its_caller_has_left_of_the_month(
     spent(session, 2.5)
     spent(session, 90.0, owner="bert")
     spent(session, 90.0, params={"dry_run": True})
-    spent(session, 90.0, created_at=dt.datetime.now(dt.UTC) - dt.timedelta(days=40))
+    spent(session, 90.0, created_at=last_month(), finished_at=last_month())
     assert money_of(session, asked(client, budget={"money": 3.0})) == 3.0
     assert money_of(session, asked(client, budget={"drawings": 5})) == 4.5  # less what the first may still spend
     refused = asked(client)

@@ -1,8 +1,9 @@
 """Asking models: through the cache, within the budget, on a bill, and again where the answer cannot be used."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
@@ -77,19 +78,24 @@ class Asker:
     async def ask(self, provider: Provider, request: ChatRequest, purpose: Purpose, bill: Bill) -> Answered:
         """The answer, from the cache or paid for; refused answers are paid for, too. Raises as `ask_until`."""
         prompt = prompts.version(_PROMPTS[purpose])
-        try:
-            if self._purse.limited and not await self._calls.knows(provider, request):
-                most = provider.cost(request.tokens() - request.max_tokens, request.max_tokens)
-                async with self._purse.room(request.tokens(), most):
-                    answer = await self._calls.ask(provider, request, purpose=purpose, prompt=prompt)
-                    self._enter(answer, bill)
-            else:
+        async with self._room(provider, request):  # until its cost is on the books, whatever kind of answer it is
+            try:
                 answer = await self._calls.ask(provider, request, purpose=purpose, prompt=prompt)
-                self._enter(answer, bill)
-        except Unusable as error:
-            self._enter_unusable(provider, error)
-            raise
-        return answer
+            except Unusable as error:
+                self._enter_unusable(provider, error)
+                raise
+            self._enter(answer, bill)
+            return answer
+
+    @asynccontextmanager
+    async def _room(self, provider: Provider, request: ChatRequest) -> AsyncIterator[None]:
+        """Room in the budget for a call, where there is a budget and the call costs anything. Raises OutOfBudget."""
+        if not self._purse.limited or await self._calls.knows(provider, request):
+            yield
+            return
+        most = provider.cost(request.tokens() - request.max_tokens, request.max_tokens)
+        async with self._purse.room(request.tokens(), most):
+            yield
 
     async def apart(self, work: Callable[..., Result], *arguments: Any) -> Result:
         """Does what takes milliseconds of a processor beside the event loop, lest free slots wait for it. One at a

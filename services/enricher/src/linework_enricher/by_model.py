@@ -72,7 +72,8 @@ async def _pipeline(
                 captioner = await stack.enter_async_context(opened(order.captioner, key, redis))
         except ValueError as error:  # a key that no header can carry
             raise ProviderRefuses(str(error)) from None
-        asker = Asker(Calls(run.engine, claim_s=settings.lease_seconds), Purse(order.budget, ledger.spent))
+        calls = Calls(run.engine, payer=run.job_id, claim_s=settings.lease_seconds)
+        asker = Asker(calls, Purse(order.budget, ledger.spent))
         yield Pipeline(order.recipe, llm, captioner, asker, objects)
 
 
@@ -195,7 +196,7 @@ class _Pass:
         """One write at a time, and never one that is given up half-way: its thread would go on."""
         if self._writing is not None:
             await asyncio.shield(self._writing)
-        if self._new or self._failures:
+        if self._new or self._failures or self._ledger.has_unwritten_spending:
             new, failures, self._new, self._failures = self._new, self._failures, [], []
             self._writing = asyncio.ensure_future(asyncio.to_thread(self._ledger.write, new, failures))
             await asyncio.shield(self._writing)

@@ -8,10 +8,11 @@ while Postgres is away it is kept, and storing it is tried again.
 import asyncio
 import datetime as dt
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar, cast
+from uuid import UUID
 from weakref import WeakValueDictionary
 
 import structlog
@@ -26,6 +27,7 @@ from linework_core.tables import LlmCall
 from linework_enricher.chat import ChatReply, ChatRequest
 from linework_enricher.errors import EmptyAnswer, Refused, TooLarge, Unusable
 from linework_enricher.provider import Provider
+from linework_enricher.purse import Spent
 
 log = structlog.get_logger()
 
@@ -49,9 +51,14 @@ class Answered:
 class Calls:
     """Calls to models through the table llm_calls, for one worker."""
 
-    def __init__(self, engine: Engine, *, claim_s: float = 30.0, database_patience_s: float = 300.0) -> None:
-        """A claim not renewed for `claim_s` may be taken over; Postgres may be away for `database_patience_s`."""
+    def __init__(
+        self, engine: Engine, *, payer: UUID | None = None, claim_s: float = 30.0, database_patience_s: float = 300.0
+    ) -> None:
+        """`payer` is the job that the calls are made for. A claim not renewed for `claim_s` may be taken over; Postgres
+        may be away for `database_patience_s`.
+        """
         self._engine = engine
+        self._payer = payer
         self._claim_s = claim_s
         self._patience_s = database_patience_s
         # In one process the second to ask waits here, and for no poll of the database
@@ -77,7 +84,7 @@ class Calls:
                     reply = await provider.chat(request)
                 except Unusable as error:
                     reply = error
-                stored = await self._database(lambda connection: _store(connection, provider, key, reply))
+                stored = await self._database(lambda connection: _store(connection, provider, key, reply, self._payer))
             return _answer_of(stored, cached=False)
 
     async def knows(self, provider: Provider, request: ChatRequest) -> bool:
@@ -144,6 +151,16 @@ def known(session: Session | Connection, keys: Collection[str]) -> dict[str, str
     return dict(session.execute(answered).all())
 
 
+def spent_before(session: Session, job_id: UUID, result: Mapping[str, Any]) -> Spent:
+    """What earlier runs of a job have spent: by the calls that name it, which are stored with their answers, so that
+    no kill loses any; or by its `result` so far, where that says more (calls of an earlier release name no job).
+    """
+    sums = select(func.count(), func.sum(LlmCall.tokens_in), func.sum(LlmCall.tokens_out), func.sum(LlmCall.cost))
+    calls, tokens_in, tokens_out, cost = session.execute(sums.where(LlmCall.job_id == job_id)).one()
+    paid = Spent(calls=calls, tokens_in=int(tokens_in or 0), tokens_out=int(tokens_out or 0), cost=float(cost or 0))
+    return Spent(**{one.name: max(getattr(paid, one.name), result.get(one.name, 0)) for one in fields(Spent)})
+
+
 def _is_away(error: BaseException) -> bool:
     """The connection broke, none could be made, or the server is starting or stopping."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
@@ -170,7 +187,7 @@ _RENEW = (
     .where(_CALLS.c.key == bindparam("call"), _CALLS.c.claimed_by == bindparam("claim"))
     .values(claimed_until=_UNTIL)
 )
-_TOLD = ("answer", "fault", "tokens_in", "tokens_out", "cost", "latency_ms")
+_TOLD = ("answer", "fault", "tokens_in", "tokens_out", "cost", "latency_ms", "job_id")
 _STORE = (
     update(_CALLS)
     .where(_CALLS.c.key == bindparam("call"), _CALLS.c.answered_at.is_(None))
@@ -196,7 +213,9 @@ def _renew(connection: Connection, key: str, claim: str, seconds: float) -> None
     connection.execute(_RENEW, {"call": key, "claim": claim, "term": dt.timedelta(seconds=seconds)})
 
 
-def _store(connection: Connection, provider: Provider, key: str, reply: ChatReply | Unusable) -> Row[Any]:
+def _store(
+    connection: Connection, provider: Provider, key: str, reply: ChatReply | Unusable, payer: UUID | None
+) -> Row[Any]:
     """The answered row. The first answer stays: a worker that was slow, and lost its claim, learns of that one."""
     values = {
         "call": key,
@@ -206,6 +225,7 @@ def _store(connection: Connection, provider: Provider, key: str, reply: ChatRepl
         "tokens_out": reply.tokens_out,
         "cost": provider.cost(reply.tokens_in, reply.tokens_out),
         "latency_ms": reply.latency_ms,
+        "job_id": payer,
     }
     stored = connection.execute(_STORE, values).one_or_none()
     return stored or connection.execute(_READ, {"call": key}).one()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select, update
@@ -11,7 +12,7 @@ from linework_core.db import transaction
 from linework_core.jobs.runner import Run
 from linework_core.tables import Job
 from linework_enricher import enrichment, sets
-from linework_enricher.purse import Spent
+from linework_enricher.calls import spent_before
 from linework_enricher.recipe import Order
 from linework_enricher.sets import Failure, NewSet
 
@@ -29,12 +30,13 @@ class Ledger:
         with run.transaction() as session:
             job = session.get_one(Job, run.job_id)
             before = job.result or {}
+            self.spent = spent_before(session, run.job_id, before)
             behind = job.done + job.skipped + job.failed
             self.left = self._left(job)
             missing = enrichment.count_lacking(session, order)
             self._waiting = enrichment.count_waiting(session, order)
             run.tell(session, total=behind + (missing if self.left is None else min(missing, self.left)))
-        self.spent = Spent(**{name: before[name] for name in SPENT if name in before})
+        self._written = replace(self.spent)
         self._described: int = before.get("described", 0)
         self._failed = Counter[str](before.get("failed", {}))
 
@@ -44,12 +46,18 @@ class Ledger:
         A job that is being stopped may still write: what it holds has been paid for.
         """
         with transaction(self._run.engine) as session:
+            spent = replace(self.spent)  # more may be spent while this is written
             added = sets.add(session, self._order.recipe, self._run.job_id, new)
             sets.record_failures(session, self._order.recipe, failures)
             described, failed = self._described + added, self._failed + Counter(one.reason for one in failures)
             self._keep(session, described, failed)
             self._run.tell(session, done=added, skipped=len(new) - added, failed=len(failures))
-        self._described, self._failed = described, failed
+        self._described, self._failed, self._written = described, failed, spent
+
+    @property
+    def has_unwritten_spending(self) -> bool:
+        """Answers that came to nothing cost money, too."""
+        return self._written != self.spent
 
     def close(self) -> dict[str, Any]:
         """The job's result. All that was found to do has been done, unless a budget stopped it."""

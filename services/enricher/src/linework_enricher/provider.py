@@ -165,7 +165,7 @@ class OpenAIProvider:
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise ProviderDown(f"{self._name} cannot be reached ({type(error).__name__}).") from None
         except TooLarge as error:
-            error.tokens_in = request.tokens() - request.max_tokens
+            error.tokens_in, error.tokens_out = request.tokens() - request.max_tokens, request.max_tokens
             raise
         return self._read_answer(data, request, latency_ms=round((monotonic() - started) * 1000))
 

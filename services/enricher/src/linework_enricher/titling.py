@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any, Literal
 
 import structlog
@@ -22,7 +22,7 @@ from linework_core.tables import ClusterTitle, Job
 from linework_enricher import prompts, titles
 from linework_enricher.asking import Asker, Bill, NotDescribed
 from linework_enricher.by_model import GRACE_S, WATCH_S, ProviderRefuses, most_telling
-from linework_enricher.calls import Calls
+from linework_enricher.calls import Calls, spent_before
 from linework_enricher.errors import ProviderError, Rejected
 from linework_enricher.pipeline import picture_of
 from linework_enricher.provider import Provider, opened
@@ -69,8 +69,7 @@ class Titling:
         """What earlier runs of this job have spent and named: it counts against the budget."""
         with transaction(self._run.engine) as session:
             told = session.get_one(Job, self._run.job_id).result or {}
-        spent = Spent(**{one.name: told[one.name] for one in fields(Spent) if one.name in told})
-        return spent, told.get("titled", 0)
+            return spent_before(session, self._run.job_id, told), told.get("titled", 0)
 
     def _result(self) -> dict[str, Any]:
         return {
@@ -101,7 +100,7 @@ class Titling:
                 provider = await stack.enter_async_context(opened(model, key, redis))
             except ValueError as error:  # a key that no header can carry
                 raise ProviderRefuses(str(error)) from None
-            calls = Calls(self._run.engine, claim_s=self._settings.lease_seconds)
+            calls = Calls(self._run.engine, payer=self._run.job_id, claim_s=self._settings.lease_seconds)
             asker = Asker(calls, Purse(self._budget, self._spent))
             try:
                 await self._all(missing, asker, provider)

@@ -97,6 +97,7 @@ class LlmCall(Base):
     tokens_out: Mapped[int | None]
     cost: Mapped[Decimal | None] = mapped_column(Numeric)
     latency_ms: Mapped[float | None]
+    job_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("jobs.id"), index=True)  # which job has paid for it
     claimed_by: Mapped[str | None]
     claimed_until: Mapped[dt.datetime | None]  # a claim that has expired may be taken over
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
