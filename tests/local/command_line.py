@@ -29,3 +29,17 @@ def processes_that_name(text: str) -> list[str]:
         if text in command:
             found.append(command)
     return found
+
+
+def open_to_others(folder: Path) -> list[Path]:
+    """What other accounts may read, write or list in a folder, going by the folders that they may pass through."""
+    found = []
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode
+        if path.is_symlink():
+            continue
+        if mode & 0o066:
+            found.append(path)
+        if path.is_dir() and mode & 0o011:
+            found += open_to_others(path)
+    return found

@@ -6,6 +6,8 @@ import pytest
 from linework_local.errors import StackError
 from linework_local.home import LONGEST_SOCKET_NAME, SOCKET_PATH_LIMIT, Home
 
+from .command_line import open_to_others
+
 
 def test_the_sockets_of_a_short_home_lie_in_it(server_folder: Path) -> None:
     home = Home.at(server_folder / "home")
@@ -39,3 +41,27 @@ def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StackError, match="cannot be made"):
         Home.at(tmp_path / "file" / "home").create()
+
+
+def test_a_home_is_closed_to_others_also_one_that_stood_open(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    for folder in (home.root, home.objects, home.logs, home.demo):
+        folder.mkdir(mode=0o755, exist_ok=True)
+    home.supervisor_conf.touch(mode=0o644)
+    (home.logs / "api.log").touch(mode=0o644)
+    elsewhere = tmp_path / "packages"
+    elsewhere.mkdir(mode=0o755)
+    home.inbox.symlink_to(elsewhere)
+    home.create()
+    assert open_to_others(home.root) == []
+    assert home.root.stat().st_mode & 0o066 == 0
+    assert elsewhere.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_folder_that_all_accounts_share_is_no_home(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    with pytest.raises(StackError, match="shared with others"):
+        Home.at(shared).create()
+    assert list(shared.iterdir()) == []

@@ -19,7 +19,7 @@ from linework_local.home import Home
 from linework_local.supervision import Supervisor
 from tests.waiting import PATIENCE, until
 
-from .command_line import linework, processes_that_name
+from .command_line import linework, open_to_others, processes_that_name
 
 PROCESSES = {"postgres", "redis", "embedder", "api", "ingest", "embed", "enrich", "trainer", "beat"}
 
@@ -113,6 +113,11 @@ def test_the_demo_finds_prior_art_and_again_changes_nothing(stack: Running) -> N
     assert second.partition("What looks like")[2] == first.partition("What looks like")[2]
     assert stack.get("/corpus") == corpus
     assert {path.name: path.stat().st_mtime_ns for path in (stack.home / "demo").iterdir()} == files
+
+
+def test_nobody_else_on_the_machine_can_read_what_a_stack_keeps(stack: Running) -> None:
+    assert open_to_others(stack.home) == []
+    assert stack.home.stat().st_mode & 0o066 == 0
 
 
 def test_a_second_stack_runs_beside_the_first_and_stops_without_a_trace(stack: Running, server_folder: Path) -> None:

@@ -3,10 +3,12 @@
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from linework_local.account import is_root
 from linework_local.errors import StackError
 
 SOCKET_PATH_LIMIT = 107  # bytes that sockaddr_un.sun_path holds on Linux, less the closing zero
@@ -74,19 +76,41 @@ class Home:
         return self.root / "inbox"
 
     @property
+    def cache(self) -> Path:
+        """Weights of encoders, and what trainings keep while they run."""
+        return self.root / "cache"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / ".lock"
+
+    @property
     def demo(self) -> Path:
         return self.root / "demo"
 
     def create(self) -> None:
-        """Make the folders. Raises StackError where that is not possible."""
+        """Make the folders, for nobody else to read. Raises StackError where that is not possible."""
         try:
-            for folder in (self.root, self.redis_data, self.objects, self.logs, self.inbox):
-                folder.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
+            if self.root.stat().st_mode & stat.S_ISVTX:  # such as /tmp
+                raise StackError(f"{self.root} is shared with others.", "Set LINEWORK_HOME to a folder of its own.")
+            for folder in (self.redis_data, self.objects, self.logs, self.inbox):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            self._close_to_others()
         except OSError as error:
             raise StackError(
                 f"{self.root} cannot be made: {error}", "Set LINEWORK_HOME to a folder you own."
             ) from error
         _make_private(self.run)
+
+    def _close_to_others(self) -> None:
+        """Only the owner reads what lies here, in a home of an earlier release, too. Links are left as they are."""
+        # Postgres of root's home runs under another account, and must be able to pass through to its own folder
+        self.root.chmod(0o711 if is_root() else 0o700)
+        folders = (self.redis_data, self.objects, self.logs, self.inbox, self.demo, self.cache)
+        for path in (*folders, self.supervisor_conf, self.lock):
+            if path.exists() and not path.is_symlink():
+                path.chmod(0o700 if path.is_dir() else 0o600)
 
     def remove_run(self) -> None:
         """Take away what a running stack leaves in `run`; a short folder outside the home goes altogether."""

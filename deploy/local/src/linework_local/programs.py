@@ -54,7 +54,7 @@ class Plan:
         if "object_store_url" not in given:
             extra["OBJECT_STORE_URL"] = home.objects.as_uri()
         if "cache_dir" not in given:
-            extra["CACHE_DIR"] = str(home.root / "cache")
+            extra["CACHE_DIR"] = str(home.cache)
         if "auth" not in given:
             extra["AUTH"] = "off"  # only this machine can reach the port
         return cls(home, port, settings, postgres, redis, extra)

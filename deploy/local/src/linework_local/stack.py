@@ -116,7 +116,7 @@ class Stack:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One `up` or `down` at a time on a home; the others wait."""
-        with (self.home.root / ".lock").open("w") as lock:
+        with self.home.lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -81,6 +81,7 @@ def configuration(home: Home, programs: Sequence[Program], fingerprint: str) -> 
                 "logfile_backups": 2,
                 "pidfile": home.supervisor_pid,
                 "childlogdir": home.logs,
+                "umask": "077",  # of all programs: logs, objects and sockets are read by their owner only
             }
             | ({"user": "root"} if os.geteuid() == 0 else {}),  # said outright, it does not warn
         ),
