@@ -214,7 +214,7 @@ def _prolong(run: Run) -> None:
 
 
 def _conclude(run: Run, handler: Handler) -> None:
-    log.info("job_started", params=run.params)
+    log.info("job_started", kind=run.kind, params=sorted(run.params))  # names: values hold words and names of files
     try:
         result = handler(run)
     except LeaseLost:
