@@ -154,6 +154,19 @@ def run_job(job_id: UUID, handler: Handler, *, engine: Engine | None = None) -> 
         _work(run, handler)
 
 
+def run_here(kind: str, params: dict[str, Any], handler: Handler, *, owner: str) -> UUID:
+    """Make a job and run it in this process, under a lease from the start: no worker takes it in between."""
+    engine = get_engine()
+    with transaction(engine) as session:
+        job = Job(kind=kind, params=params, owner=owner)
+        session.add(job)
+        session.flush()
+        run = _acquire(session, job, engine)
+    if run is not None:
+        _work(run, handler)
+    return job.id
+
+
 def _work(run: Run, handler: Handler) -> None:
     """Run the handler under the lease, and write down how it ended."""
     with tracing.job(run.kind, str(run.job_id), run.origin), _heartbeat(run):

@@ -20,7 +20,6 @@ from linework_core.jobs.runner import Run
 from linework_core.jobs.service import JobView
 from linework_core.settings import get_settings
 from linework_core.store import get_store
-from linework_core.tables import Job
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,20 +53,17 @@ def ingest(path: Path, images: Path | None = None, **more: Any) -> JobView:
     params: dict[str, Any] = {"uri": path.resolve().as_uri(), "trusted": True, **more}
     if images is not None:
         params["images"] = images.resolve().as_uri()
-    with transaction() as session:  # made without a nudge: no worker should take it from us
-        job = Job(kind="ingest", params=params, owner="shell")
-        session.add(job)
     decoder = Decoder(modules=[read_sheet.__module__])
 
     def handle(run: Run) -> dict[str, Any]:
         return Ingest(run, get_settings(), get_store(), decoder)()
 
     try:
-        runner.run_job(job.id, handle)
+        job_id = runner.run_here("ingest", params, handle, owner="shell")
     finally:
         decoder.close()
     with transaction() as session:
-        return JobView.of(service.find(session, job.id, owner=None))
+        return JobView.of(service.find(session, job_id, owner=None))
 
 
 if __name__ == "__main__":

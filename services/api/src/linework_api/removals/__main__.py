@@ -20,7 +20,6 @@ from linework_core.jobs.runner import Handler
 from linework_core.jobs.service import JobView
 from linework_core.settings import get_settings
 from linework_core.store import get_store
-from linework_core.tables import Job
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,13 +69,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _work(params: dict[str, Any], handler: Handler) -> int:
-    """Make the job without a nudge, run it here, and print it. What fails half-way a worker goes on with."""
+    """Make the job, run it here, and print it. What fails half-way a worker goes on with."""
+    job_id = runner.run_here("ingest", params, handler, owner="shell")
     with transaction() as session:
-        job = Job(kind="ingest", params=params, owner="shell")
-        session.add(job)
-    runner.run_job(job.id, handler)
-    with transaction() as session:
-        view = JobView.of(all_jobs.find(session, job.id, owner=None))
+        view = JobView.of(all_jobs.find(session, job_id, owner=None))
     json.dump(view.model_dump(mode="json"), sys.stdout, indent=2)
     sys.stdout.write("\n")
     return 0 if view.state == "succeeded" else 1
