@@ -1,4 +1,4 @@
-"""Whose turn it is: which due job a worker takes next, and when a long one gives way to others (decision 25).
+"""Whose turn it is: which due job a worker takes next, and when a long one gives way to others (decision 26).
 
 Callers take turns, and a job's message only says that there is something to do. A worker takes a due job of the
 caller who has the fewest running; of several such callers, of the one who has gone without a worker for longest; and
