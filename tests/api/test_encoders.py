@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from linework_core import completeness, encoder_removal, encoders, failures
 from linework_core.corpus import carry_vectors_over, close_patent, next_snapshot, open_patent
 from linework_core.db import transaction
+from linework_core.errors import Conflict
 from linework_core.jobs import service
 from linework_core.jobs.reconcile import plan_embedding, reconcile
 from linework_core.manifest import EncoderManifest
@@ -35,6 +36,9 @@ from tests.api.test_search import search
 ONE = Design("USD0000001", [unit(1)])
 TWO = Design("USD0000002", [unit(2)])
 NOW = dt.timedelta(0)
+TINY = EncoderManifest(
+    id="tiny-1", name="tiny", spec="debug:8", content_hash="1" * 64, dimension=DIMENSION, has_text=False
+)
 
 
 def other(session: Session, number: int = 2, *, has_text: bool = False) -> Encoder:
@@ -383,6 +387,9 @@ def test_clearing_away_is_taken_up_again_where_it_was_interrupted(
         reader.execute(text("SELECT count(*) FROM embeddings"))
         clear(session, engine)
         assert session.scalar(select(func.to_regclass(encoders.partition(encoder)))) is not None
+        with pytest.raises(Conflict, match="being cleared away"):
+            encoders.register(session, TINY)
+        session.rollback()
         assert search(client, drawing="USD0000001-S_1")["eligible"] == 0  # others go on
     clear(session, engine)
     session.rollback()
@@ -396,14 +403,13 @@ def test_a_removed_encoder_may_be_registered_again_but_old_searches_are_not_repl
     asked = search(client, drawing="USD0000001-S_1")["search_id"]
     retire(session, encoder)
     client.delete("/encoders/tiny-1")
-    manifest = EncoderManifest(
-        id="tiny-1", name="tiny", spec="debug:8", content_hash="1" * 64, dimension=DIMENSION, has_text=False
-    )
-    with pytest.raises(encoders.Conflict, match="cleared away"):
-        encoders.register(session, manifest)
-    session.rollback()
+    assert encoders.register(session, TINY).number == encoder.number
+    session.commit()
     clear(session, engine)
-    assert encoders.register(session, manifest).number == encoder.number
+    assert count(session, Embedding, Embedding.encoder == encoder.number) == 2  # they were taken back in time
+    assert client.delete("/encoders/tiny-1").status_code == 204
+    clear(session, engine)
+    assert encoders.register(session, TINY).number == encoder.number
     session.commit()
     clear(session, engine)  # does not touch it any more
     embed(session, encoder)

@@ -45,7 +45,7 @@ class Stack:
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         transport = httpx.HTTPTransport(uds=str(folder / "api.sock"))
-        self.client = httpx.Client(transport=transport, base_url="http://linework", timeout=PATIENCE)
+        self.client = httpx.Client(transport=transport, base_url="http://localhost", timeout=PATIENCE)
 
     def command(self, name: str) -> list[str]:
         python = [sys.executable, "-m"]

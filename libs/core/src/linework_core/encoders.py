@@ -43,8 +43,8 @@ def facts(session: Session, number: int) -> EncoderFacts:
 def register(session: Session, manifest: EncoderManifest) -> Encoder:
     """The encoder's row, made with its partition and an index in state 'building' where it is new.
 
-    Registering the same content twice gives the same row, whoever was first. One that was removed gets a new, empty
-    index. Raises Conflict while its old vectors are still being cleared away.
+    Registering the same content twice gives the same row, whoever was first. One that was removed gets an index again.
+    Raises Conflict in the moment in which its old vectors are being cleared away.
     """
     lock(session)
     known = session.scalars(select(Encoder).where(Encoder.content_hash == manifest.content_hash)).one_or_none()
@@ -60,16 +60,26 @@ def register(session: Session, manifest: EncoderManifest) -> Encoder:
 
 
 def _revive(session: Session, encoder: Encoder) -> None:
-    """An index for a known encoder that was removed; and one that was paused goes on."""
+    """An index for a known encoder that was removed; and one that was paused goes on.
+
+    Vectors that are not cleared away yet are taken back, though no search of before is replayed with them.
+    """
     index = session.get_one(VectorIndex, encoder.number, populate_existing=True)
     if index.removed_at is not None:
         mine = session.scalar(select(func.pg_try_advisory_xact_lock(CLEARING, encoder.number)))
-        if not mine or session.scalar(select(func.to_regclass(partition(encoder)))):
-            raise Conflict("This encoder's old vectors are still being cleared away; ask again in a minute.")
-        _make_partition(session, encoder)
+        there, attached = session.execute(text(_LEAF), {"leaf": partition(encoder)}).one()
+        if not mine or (there and not attached):
+            raise Conflict("This encoder's old vectors are being cleared away; ask again in a minute.")
+        if not there:
+            _make_partition(session, encoder)
         index.state, index.removed_at, index.retired_at = "building", None, None
     index.paused_at = None
     session.flush()
+
+
+# Whether an encoder's table is there, and whether searches see it: clearing away begins by detaching it
+_LEAF = """SELECT to_regclass(:leaf) IS NOT NULL,
+    EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(:leaf) AND NOT inhdetachpending)"""
 
 
 def lock(session: Session) -> None:
