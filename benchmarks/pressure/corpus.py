@@ -55,8 +55,7 @@ def write_pictures(folder: Path) -> Pictures:
         ImageDraw.Draw(frame).rectangle((300, 200, 700, 800), outline=0, width=20)
     white.save(pictures.frames, save_all=True, append_images=[grey, white] * (FRAMES // 2), duration=10)
     side = int(HEAVY_BYTES**0.5)
-    noise = np.random.default_rng(7).integers(0, 256, (side, side), np.uint8)
-    Image.fromarray(noise).save(pictures.huge, compress_level=0)
+    drawing.resize((side, side)).save(pictures.huge, compress_level=0)
     return pictures
 
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from linework_api.app import create_app
+from linework_core import guarded
 from linework_core.settings import Settings, get_settings
 from tests.api.serving import serving
 from tests.waiting import PATIENCE
@@ -138,6 +139,25 @@ def test_a_body_that_stops_is_closed_and_is_no_crash(
     assert "request_crashed" not in logged
     assert "Exception in ASGI" not in logged
     assert not [path for path in (tmp_path / "objects" / "uploads").glob("*") if path.is_file()]
+
+
+def refused_upload(line: socket.socket, parts: int) -> bytes:
+    """What is answered to a body that is refused for its size and sent nevertheless, a part every 0.6 s."""
+    line.sendall(b"POST /keys HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % (parts * 2_000_000))
+    for _ in range(parts):
+        line.sendall(b" " * 2_000_000)
+        time.sleep(0.6)
+    return line.recv(4096)
+
+
+def test_whoever_sends_all_of_a_body_that_was_refused_at_its_head_reads_why(connect: Connect) -> None:
+    assert refused_upload(connect(), parts=6).startswith(b"HTTP/1.1 413")  # 3.6 s, and REQUEST_SECONDS are 1
+
+
+def test_a_body_that_was_refused_is_not_read_for_ever(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded, "LINGER_S", 1.0)
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        refused_upload(connect(), parts=100)
 
 
 def test_a_slow_body_that_goes_on_is_read_to_its_end(connect: Connect) -> None:

@@ -21,6 +21,7 @@ TOO_MANY = (
 )
 TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 MAX_HEAD = 2**16  # bytes; and the most between two parts of a body
+LINGER_S = 60.0  # what is left of a body whose request was answered already is read for so long
 LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -35,6 +36,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head: TimerHandle | None = None  # runs while a request's head is awaited
         self._body: TimerHandle | None = None  # runs while a request's body is awaited
         self._last_data = 0.0
+        self._in_body = False  # between a head and the end of its body
+        self._answered_at: float | None = None  # when the body's request was seen to be answered already
         self._unparsed = 0  # bytes since a head was complete or a part of a body came
         self.ws_protocol_class = None  # no route of ours is one, and its limits are others
 
@@ -60,7 +63,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse_head()
             return
         cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete:  # a beginning, or what is no request at all
+        if not self._in_body and (cycle is None or cycle.response_complete):  # a beginning, or no request at all
             self._await_head()
 
     def on_body(self, body: bytes) -> None:
@@ -72,9 +75,14 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._head is not None:
             self._head.cancel()
             self._head = None
+        self._in_body, self._answered_at = True, None
         super().on_headers_complete()
         if self._body is None and not self.transport.is_closing():
             self._await_body()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
 
     def _is_one_too_many(self) -> bool:
         if len(self.connections) > self._settings.max_connections:
@@ -103,14 +111,21 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _await_body(self) -> None:
-        """Look again and again whether the client still sends, until the body is there."""
+        """Look again and again whether the client still sends, until the body is there.
+
+        Most clients send a whole body before they read. One that is refused at its head is read on for a while, so that
+        they see why, and not a connection that was reset.
+        """
         self._body = None
-        if self.cycle.response_complete or not self.cycle.more_body or self.transport.is_closing():
+        if not self._in_body or self.transport.is_closing():
             return
-        silent = self.loop.time() - self._last_data
+        now = self.loop.time()
+        if self.cycle.response_complete and self._answered_at is None:
+            self._answered_at = now
         # while we do not read, or have not asked for the body yet, the client waits for us
         waits_for_us = self.flow.read_paused or self.cycle.waiting_for_100_continue
-        if silent > self._settings.request_seconds and not waits_for_us:
+        silent = now - self._last_data > self._settings.request_seconds and not waits_for_us
+        if silent or (self._answered_at is not None and now - self._answered_at > LINGER_S):
             self.transport.abort()
         else:
             self._body = self.loop.call_later(1.0, self._await_body)
