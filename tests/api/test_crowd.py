@@ -14,10 +14,11 @@ import httpx
 import pytest
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
+from starlette.requests import ClientDisconnect
 
 from linework_api import online_embedder
 from linework_api.app import create_app
-from linework_api.bulkheads import Bulkhead
+from linework_api.bulkheads import Bulkhead, Left
 from linework_core.errors import Busy, TooManyRequests
 from linework_core.settings import Settings, get_settings
 from linework_core.tables import ApiKey, BatchQuery, Encoder
@@ -165,6 +166,31 @@ def test_who_has_waited_too_long_is_refused_and_takes_no_place() -> None:
         await first
         async with asyncio.timeout(PATIENCE):
             await work()
+
+    asyncio.run(played())
+
+
+def test_who_left_while_waiting_is_forgotten() -> None:
+    async def played() -> None:
+        bulkhead, ended, worked = Bulkhead("test", 1), asyncio.Event(), []
+
+        async def gone() -> bool:
+            return True
+
+        async def work(left: Left | None) -> None:
+            async with bulkhead.place("anna", left=left):
+                worked.append(left)
+                await ended.wait()
+
+        first, second = asyncio.create_task(work(None)), asyncio.create_task(work(gone))
+        await asyncio.sleep(0.01)
+        ended.set()
+        await first
+        with pytest.raises(ClientDisconnect):
+            await second
+        async with asyncio.timeout(PATIENCE):
+            await work(None)
+        assert worked == [None, None]
 
     asyncio.run(played())
 

@@ -9,6 +9,8 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -74,9 +76,11 @@ def install(app: FastAPI, *, max_body: Mapping[str, int] | None = None) -> None:
     app.add_exception_handler(PoolTimeout, _on_no_connection)
     app.add_exception_handler(StoreError, _on_store_down)
 
+    one_at_a_time = CapacityLimiter(1)  # it is open to strangers, and may ask a database that hangs
+
     @app.get("/metrics", include_in_schema=False)
-    def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics() -> Response:
+        return Response(await run_sync(generate_latest, limiter=one_at_a_time), media_type=CONTENT_TYPE_LATEST)
 
 
 def describe_problems(app: FastAPI) -> None:
