@@ -30,6 +30,7 @@ from tests.waiting import PATIENCE, until
 @pytest.fixture
 def few_connections(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POOL_SIZE", "2")
+    monkeypatch.setenv("QUEUE_SECONDS", str(PATIENCE))
     get_settings.cache_clear()
 
 

@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     max_connections: int = Field(800, gt=0)  # open at a time, of a gateway or embedder …
     max_connections_per_address: int = Field(400, gt=0)  # … and from one address
     request_seconds: float = Field(10.0, gt=0)  # longest for a request's head, and between two parts of its body
+    queue_seconds: float = Field(10.0, gt=0)  # longest that a request waits for its turn; then 503
     log_level: str = "INFO"
 
     ingest_roots: list[str] = []  # 'file:///data/uspto', 's3://bucket/prefix': what {"uri": …} may name

@@ -111,10 +111,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         housekeeping=housekeeping,
         keys=KnownKeys(housekeeping),
         rates=Rates(settings.redis_url, settings.rate_limit_per_minute),
-        database=Bulkhead("database", settings.pool_size),
-        pictures=Bulkhead("pictures", PICTURES),
+        database=Bulkhead("database", settings.pool_size, seconds=settings.queue_seconds),
+        pictures=Bulkhead("pictures", PICTURES, seconds=settings.queue_seconds),
         admission=Admission(settings.queries_at_once, settings.query_bytes_at_once, largest=_largest_query(settings)),
-        computing=Bulkhead("computing", COMPUTING, seconds=30),
+        computing=Bulkhead("computing", COMPUTING, seconds=3 * settings.queue_seconds),
     )
     nearest.tune(resources.engine)
     app.state.resources = resources
