@@ -69,6 +69,8 @@ def test_a_batch_answers_as_single_calls_do(
         kept = client.get(f"/searches/{one['answer']['search_id']}").json()
         assert one["answer"] == kept["answer"]
         assert (kept["request"]["patent"], kept["owner"]) == (one["query"], "local")
+        following = [answer.pop("next") for answer in (single, one["answer"])]
+        assert (following[0] is None) == (following[1] is None)  # each names its own record
         for answer in (single, one["answer"]):
             del answer["search_id"]
         assert one["answer"] == single
