@@ -49,7 +49,7 @@ class BatchSearch:
         self.params = BatchParams.model_validate(run.params)
 
     def __call__(self) -> dict[str, Any]:
-        """Search by every query that waits, and return what became of all. Raises Stopped between queries."""
+        """Search by every query that waits, and return what became of all. Raises Stopped between groups of queries."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             under_way: deque[Future[None]] = deque()
             for group in _groups(self._waiting(), TOGETHER):
