@@ -19,3 +19,14 @@ def test_every_route_tells_what_it_is_for() -> None:
     routes = {f"{method} {path}": route for path, item in paths.items() for method, route in item.items()}
     silent = [name for name, route in routes.items() if not route.get("description")]
     assert silent == []
+
+
+def test_what_the_page_on_security_relies_on_is_there() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    modules = set(re.findall(r"`((?:linework_\w+|tests)/[\w/]+\.py)`", page))
+    assert len(modules) >= 5
+    missing = {name for name in modules if not (ROOT / name).exists() and not list(ROOT.glob(f"*/*/src/{name}"))}
+    assert missing == set()
+    settings = set(re.findall(r"`([A-Z]+_[A-Z_]+)(?:=\w+)?`", page))
+    assert len(settings) >= 10
+    assert settings <= {name.upper() for name in Settings.model_fields}
