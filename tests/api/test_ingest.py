@@ -16,11 +16,12 @@ from sqlalchemy.orm import Session
 from linework_api import worker
 from linework_api.ingest import runner as runner_of_ingest
 from linework_api.ingest.formats import read_on
+from linework_api.removals.__main__ import main as removals
 from linework_core.jobs import runner
 from linework_core.records import PatentRecord
 from linework_core.tables import Citation, Drawing, Embedding, Encoder, Figure, Package, Patent, SetAside, Sheet
 from linework_office import Design, package, plan, write_folder, write_package, write_weeks
-from tests.api.conftest import DIMENSION, count, problem_of
+from tests.api.conftest import DIMENSION, change, count, long_ago, problem_of
 
 Load = Callable[..., dict[str, Any]]
 AS_JSON = {"Content-Type": "application/json"}
@@ -187,6 +188,32 @@ def test_an_erased_patent_leaves_no_picture_and_is_not_loaded_again_until_an_adm
     assert load(folder)["result"] == {"records": 2, "added": 1, "unchanged": 1}
     assert client.get(f"/patents/{erased}").status_code == 200
     assert pictures(tmp_path) == before
+
+
+def test_a_picture_that_an_erasure_deletes_while_another_patent_is_loaded_with_it_is_stored_again(
+    load: Load, session: Session, designs: list[Design], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erased, copy = designs[0], replace(designs[0], number=designs[0].number + 1)
+    load(write_package(tmp_path, erased, size=SIZE))
+    shared = session.scalars(select(Drawing.original)).all()
+    prepare = runner_of_ingest.Ingest._prepare
+
+    def erase_first(self: runner_of_ingest.Ingest, pending: Any) -> Any:
+        monkeypatch.setattr(runner_of_ingest.Ingest, "_prepare", prepare)
+        prepared = prepare(self, pending)
+        assert removals(["erase", erased.id, "--confirm", erased.id, "--reason", "a court's order"]) == 0
+        return prepared
+
+    monkeypatch.setattr(runner_of_ingest.Ingest, "_prepare", erase_first)
+    job = load(write_package(tmp_path, copy, size=SIZE))
+    assert (job["state"], count(session, Patent)) == ("queued", 0)
+    change(session, UUID(job["id"]), not_before=long_ago())
+    job = load.again(job["id"])  # type: ignore[attr-defined]
+    assert (job["state"], job["result"]["added"]) == ("succeeded", 1)
+    rows = session.execute(select(Drawing.original, Drawing.derivative)).all()
+    assert [row.original for row in rows] == shared
+    shown = {name for row in rows for name in (row.original, f"{row.derivative}.png")}
+    assert pictures(tmp_path) == shown | set(session.scalars(select(Sheet.original)))
 
 
 def pictures(tmp_path: Path) -> set[str]:

@@ -240,6 +240,24 @@ def test_two_sweeps_at_once_do_no_harm(
     assert keys(objects) == []
 
 
+def test_what_another_sweep_or_an_ended_upload_has_taken_is_passed_over(
+    put: Put, objects: ObjectStore, environment: Settings, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    put("uploads/a#1")
+    put("uploads/b#1")
+    names = sweep.HALF_AN_OBJECT
+
+    class AnotherSweepComesBetween:
+        def fullmatch(self, name: str) -> object:
+            monkeypatch.setattr(sweep, "HALF_AN_OBJECT", names)
+            sweep.sweep(environment, objects)
+            return names.fullmatch(name)
+
+    monkeypatch.setattr(sweep, "HALF_AN_OBJECT", AnotherSweepComesBetween())
+    assert sweep.sweep(environment, objects) == []
+    assert list(folder.rglob("*#*")) == []
+
+
 def test_the_command_names_what_it_deleted(
     put: Put, environment: Settings, capsys: pytest.CaptureFixture[str], objects: ObjectStore
 ) -> None:

@@ -13,6 +13,11 @@ def current_snapshot(session: Session) -> int:
     return session.scalars(select(Corpus.snapshot)).one()
 
 
+def lock(session: Session) -> None:
+    """Let one transaction at a time change the corpus, so that two ingests act one after the other."""
+    session.execute(select(Corpus.snapshot).with_for_update())
+
+
 def next_snapshot(session: Session) -> int:
     """The number of the change that this transaction makes.
 

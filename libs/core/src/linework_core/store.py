@@ -76,6 +76,17 @@ def get(store: ObjectStore, key: str) -> bytes:
         raise NotFound(f"The object store has no {key}.") from None
 
 
+def has(store: ObjectStore, key: str) -> bool:
+    """Whether the object is there. Raises Unavailable."""
+    try:
+        obstore.head(store, key)
+    except (FileNotFoundError, obstore.exceptions.NotFoundError):
+        return False
+    except FAILURES as error:
+        raise Unavailable(f"The object store does not tell of {key}.", retry_after=30) from error
+    return True
+
+
 def put(store: ObjectStore, key: str, data: bytes) -> None:
     """Write an object, in place of what is there. A reader sees the old one or the new one. Raises Unavailable."""
     with writing(key):

@@ -1,5 +1,5 @@
 """`python -m linework_core.sweep` deletes uploads and states of trainings that no undone job uses, and pictures of
-erased patents that are still there.
+erased patents that are still there. It marks searches that were under way when a patent was erased.
 
 Jobs delete theirs when they end. What a process leaves behind that was killed at the wrong moment is found here; the
 beat does it once an hour. Nothing younger than a day is touched, nor what a queued or running job uses, however old.
@@ -11,6 +11,7 @@ import datetime as dt
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -44,10 +45,18 @@ def sweep(settings: Settings, objects: ObjectStore, *, dry_run: bool = False) ->
             store.delete(objects, key)
         for half in halves:
             half.unlink(missing_ok=True)
-        with transaction() as session:
-            for erasure in erasures.unfinished(session):
-                erasures.delete_pictures(session, objects, erasure)
+        _end_erasures(objects, before)
     return unused + [half.as_uri() for half in halves]
+
+
+def _end_erasures(objects: ObjectStore, before: dt.datetime) -> None:
+    """Mark what was searched while a patent was erased, and delete the pictures that are left."""
+    with transaction() as session:
+        erasures.mark_searches_again(session, before)
+        unfinished = erasures.unfinished(session)
+    for erasure_id in unfinished:
+        with transaction() as session:
+            erasures.delete_pictures(session, objects, erasure_id)
 
 
 def _old(objects: ObjectStore, before: dt.datetime) -> Iterator[str]:
@@ -69,8 +78,9 @@ def _halves(url: str, before: dt.datetime) -> Iterator[Path]:
         return
     for prefix in (UPLOADS, TRAININGS):
         for path in Path(unquote(parts.path), prefix).rglob("*#*"):
-            if HALF_AN_OBJECT.fullmatch(path.name) and path.stat().st_mtime < before.timestamp():
-                yield path
+            with suppress(FileNotFoundError):  # another sweep was quicker, or the upload has just ended
+                if HALF_AN_OBJECT.fullmatch(path.name) and path.stat().st_mtime < before.timestamp():
+                    yield path
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -98,6 +98,10 @@ class Erasure(Base):
     # pictures that have not been deleted from the object store yet: hashes
     originals: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     derivatives: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    pictures_deleted_at: Mapped[dt.datetime | None]  # the last time
+    # its drawings, by which searches are marked that were under way when it was erased
+    drawing_rows: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default="{}")
+    drawing_ids: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     lifted_at: Mapped[dt.datetime | None]
     lifted_by: Mapped[str | None]
 

@@ -3,6 +3,7 @@
 Reading, decoding and writing overlap: while children decode some records, earlier ones are written.
 """
 
+import datetime as dt
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 import structlog
 from obstore.store import ObjectStore
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, StatementError
 from sqlalchemy.orm import Session
@@ -135,12 +137,15 @@ class Ingest:
         self.objects = objects
         self.decoder = decoder
         self.restores = bool(run.params.get("restore_withdrawn"))
+        self.began = dt.datetime.now(dt.UTC)  # by the database's clock once it runs; no picture was stored before
         self.seen = 0  # records, by earlier runs, too
         self.outcome: Counter[str] = Counter()  # what became of them
 
     def __call__(self) -> dict[str, Any]:
         """Ingest all of the source and return what became of its records. Raises Stopped between records."""
         source, images = self._sources()
+        with transaction(self.run.engine) as session:
+            self.began = session.scalars(select(func.clock_timestamp())).one()
         after = self._count_on(self.run.result)
         batch: list[Item] = []
         for item in self._look_ahead(read_on(source, images=images, after=after, every=BATCH)):
@@ -342,7 +347,7 @@ class Ingest:
     ) -> bool:
         if not versions:
             return False
-        writer.lock(session)
+        corpus.lock(session)
         versions = self._not_erased(session, source, versions, outcome)
         newest = writer.newest_versions(session, [version.record.id for version in versions])
         snapshot: int | None = None
@@ -351,6 +356,7 @@ class Ingest:
             if new:
                 snapshot = snapshot or corpus.next_snapshot(session)
                 written = writer.add_versions(session, new, self.run.job_id, snapshot)
+                erasures.check_pictures(session, self.objects, [one.row_id for one in written], self.began)
                 newest |= {patent.patent_id: patent for patent in written}
         return snapshot is not None
 

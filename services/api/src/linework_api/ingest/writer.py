@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from linework_core import corpus, records
 from linework_core.fulltext import words_of
 from linework_core.records import PatentRecord, Rejected
-from linework_core.tables import Citation, Corpus, Drawing, Figure, Patent, Sheet
+from linework_core.tables import Citation, Drawing, Figure, Patent, Sheet
 from linework_core.views import view_class
 
 Row = TypeVar("Row", Patent, Sheet, Figure, Citation)
@@ -123,11 +123,6 @@ def _provenance_of(patent: Patent) -> dict[str, dict[str, Any]]:
 
 def _rank(part: dict[str, Any]) -> tuple[bool, str]:
     return part["source"] in OFFICES, part["produced"] or ""
-
-
-def lock(session: Session) -> None:
-    """Let one transaction at a time change the corpus, so that two ingests act one after the other."""
-    session.execute(select(Corpus.snapshot).with_for_update())
 
 
 @dataclass(slots=True)

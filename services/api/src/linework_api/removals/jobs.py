@@ -23,7 +23,7 @@ def withdraw(run: Run) -> dict[str, Any]:
     patent_id = run.params["withdraw"]
     run.start_counting(total=1)
     with run.transaction() as session:
-        writer.lock(session)
+        corpus.lock(session)
         patent = corpus.open_patent(session, patent_id)
         if patent is None:
             run.tell(session, skipped=1)
@@ -39,7 +39,7 @@ def restore(run: Run) -> dict[str, Any]:
     patent_id = run.params["restore"]
     run.start_counting(total=1)
     with run.transaction() as session:
-        writer.lock(session)
+        corpus.lock(session)
         try:
             withdrawn = service.withdrawn_version(session, patent_id)
         except Conflict:  # somebody was quicker
@@ -65,7 +65,7 @@ def erase(run: Run, objects: ObjectStore, decode: Decode) -> dict[str, Any]:
         sheets = service.originals_of_sheets(session, patent_id)
     derivatives = _derivatives(objects, sheets, decode)
     with run.transaction() as session:
-        writer.lock(session)
+        corpus.lock(session)
         erasure = erasures.in_force(session, [patent_id]).get(patent_id)
         if erasure is None:
             service.newest_version(session, patent_id)
@@ -77,9 +77,9 @@ def erase(run: Run, objects: ObjectStore, decode: Decode) -> dict[str, Any]:
             erasure, result = tombstone, {"erased": patent_id, "snapshot": tombstone.snapshot, **counts}
             session.execute(run.mine().values(result=result))
             run.result = result
+        erasure_id = erasure.id
     with run.transaction() as session:
-        erasure = session.merge(erasure)
-        deleted = erasures.delete_pictures(session, objects, erasure)
+        deleted = erasures.delete_pictures(session, objects, erasure_id)
         run.tell(session, done=1)
     return {**run.result, "pictures": deleted}
 

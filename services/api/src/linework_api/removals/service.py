@@ -54,37 +54,18 @@ def erase(session: Session, erasure: Erasure) -> dict[str, int]:
     originals = originals_of_sheets(session, patent_id)
     erasure.originals = sorted(originals | {drawing.original for drawing in drawings})
     erasure.derivatives = sorted({*erasure.derivatives, *(drawing.derivative for drawing in drawings)})
+    erasure.drawing_rows = [drawing.row_id for drawing in drawings]
+    erasure.drawing_ids = sorted({drawing.drawing_id for drawing in drawings})
     session.add(erasure)
     session.flush()
-    searches = _mark_searches(session, patent_id, drawings)
+    searches = erasures.mark_searches(session, erasure)
     _forget_titles(session, erasure, patent_id)
-    _delete_rows(session, patent_id, [drawing.row_id for drawing in drawings])
+    _delete_rows(session, patent_id, erasure.drawing_rows)
     return {"drawings": len(drawings), "searches": searches}
 
 
-def _mark_searches(session: Session, patent_id: str, drawings: Sequence[Drawing]) -> int:
-    """Searches that showed it, or asked by it, say so. Of the latter the vectors go: they are its picture's."""
-    values = {"patent": patent_id, "rows": [one.row_id for one in drawings]}
-    values |= {"names": sorted({one.drawing_id for one in drawings})}
-    marked: int = session.execute(text(_MARK_SEARCHES), values).rowcount  # type: ignore[attr-defined]
-    session.execute(text(_BLANK_VECTORS), values)
-    return marked
-
-
-_BY_IT = """(request ->> 'patent' = :patent OR request ->> 'drawing' = ANY(:names)
-    OR request -> 'like' ?| :names OR request -> 'unlike' ?| :names
-    OR request ? 'patent' AND query -> 'scope' -> 'without' ? :patent
-       AND request ->> 'family' IS DISTINCT FROM 'exclude')"""
-_MARK_SEARCHES = f"""
-    UPDATE searches SET erased = array_append(erased, CAST(:patent AS text))
-    WHERE (rows && CAST(:rows AS bigint[]) OR {_BY_IT}) AND NOT erased @> ARRAY[CAST(:patent AS text)]"""
-_BLANK_VECTORS = f"""
-    UPDATE searches SET vectors = decode(repeat('00', length(vectors)), 'hex')
-    WHERE vectors IS NOT NULL AND {_BY_IT}"""
-
-
 def _forget_titles(session: Session, erasure: Erasure, patent_id: str) -> None:
-    """Titles of clusters that a model gave after it had been shown the patent, and what it was told."""
+    """Titles of clusters that a model gave after it had been shown the patent, its answers, and what it was told."""
     titles = set(session.scalars(select(Patent.title).where(Patent.patent_id == patent_id)))
     pictures = set(erasure.derivatives)
     asked = session.execute(text("SELECT id, params FROM jobs WHERE params ->> 'kind' = 'titles'")).all()
