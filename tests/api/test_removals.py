@@ -1,6 +1,8 @@
 """Withdrawing, restoring and erasing a patent, and what searches that showed it say afterwards."""
 
+import threading
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +16,16 @@ from sqlalchemy.orm import Session
 from linework_api import worker
 from linework_api.app import create_app
 from linework_api.removals.__main__ import main
+from linework_api.search import records, repository
+from linework_core import corpus as versions
 from linework_core import erasures, store, sweep
+from linework_core.cluster_titles import Subject
+from linework_core.db import transaction
 from linework_core.jobs import runner
 from linework_core.settings import Settings
 from linework_core.tables import (
     Base,
+    ClusterTitle,
     Description,
     DescriptionVector,
     Drawing,
@@ -29,6 +36,7 @@ from linework_core.tables import (
     LlmCall,
     Patent,
     Search,
+    SetAside,
 )
 from tests.api.conftest import (
     Design,
@@ -42,6 +50,7 @@ from tests.api.conftest import (
     require_keys,
     unit,
 )
+from tests.waiting import PATIENCE
 
 GONE, LEFT = "USD0000001", "USD0000002"
 REASON = {"confirm": GONE, "reason": "order 7 of a court"}
@@ -174,6 +183,20 @@ def test_a_models_answer_goes_unless_another_patents_text_came_from_it(
     assert corpus.scalars(select(LlmCall.key)).all() == ["b" * 64]
 
 
+def test_a_models_title_of_a_cluster_that_shows_it_goes_with_the_models_answer(
+    client: TestClient, corpus: Session, finish: Finish
+) -> None:
+    shows_it, another = (Subject((picture,), (), (), {}) for picture in (f"{GONE}-1", f"{LEFT}-1"))
+    corpus.add(Job(kind="enrich", owner="x", params={"kind": "titles", "clusters": [shows_it.as_json()]}))
+    for subject, call in ((shows_it, "c" * 64), (another, "d" * 64)):
+        corpus.add(LlmCall(key=call, purpose="title", provider_url="", model="", prompt="", answer="Chairs"))
+        corpus.add(ClusterTitle(key=subject.key, title="Chairs", summary="", provenance={"calls": [call]}))
+    corpus.commit()
+    finish(client.post(f"/patents/{GONE}/erase", json=REASON))
+    assert corpus.scalars(select(ClusterTitle.key)).all() == [another.key]
+    assert corpus.scalars(select(LlmCall.key).order_by(LlmCall.key)).all() == ["b" * 64, "d" * 64]
+
+
 def test_who_asks_for_an_erased_patent_is_told_so(client: TestClient, corpus: Session, finish: Finish) -> None:
     finish(client.post(f"/patents/{GONE}/erase", json=REASON))
     for path in (f"/patents/{GONE}", f"/drawings/{GONE}-S_1", f"/drawings/{GONE}-S_1/image"):
@@ -233,6 +256,105 @@ def test_an_erasure_wants_an_admin_and_the_id_a_second_time(
     assert count(corpus, Erasure) == 0
 
 
+def test_what_was_set_aside_of_a_patent_whose_id_begins_alike_stays(
+    client: TestClient, corpus: Session, encoder: Encoder, finish: Finish
+) -> None:
+    load(corpus, encoder, [Design("LD300"), Design("LD3001")])
+    names = {"LD300": "LD300, picture 1", "the same": "a/LD300-1.png", "LD3001": "LD3001, picture 1", "LD": "XLD300"}
+    job = corpus.scalars(select(Job.id).limit(1)).one()
+    for name in names.values():
+        corpus.add(SetAside(job_id=job, package="a.zip", record=name, reason="unreadable-image", detail=""))
+    corpus.commit()
+    finish(client.post("/patents/LD300/erase", json={"confirm": "LD300", "reason": "order 7"}))
+    assert set(corpus.scalars(select(SetAside.record))) == {names["LD3001"], names["LD"]}
+
+
+@pytest.mark.parametrize("another", [[], [Design("USD0000012")]], ids=["alone", "beside-a-us-design"])
+def test_an_id_that_looks_like_a_us_designs_is_erased_and_lifted_as_it_is_written(
+    client: TestClient, corpus: Session, encoder: Encoder, finish: Finish, another: list[Design]
+) -> None:
+    load(corpus, encoder, [Design("D12"), *another])
+    finish(client.post("/patents/D12/erase", json={"confirm": "D12", "reason": "order 7"}))
+    if not another:
+        problem_of(client.get("/patents/D12"), 410, "erased")
+        problem_of(client.post("/patents/D12/restore"), 410, "erased")
+    assert client.delete("/patents/D12/erasure").status_code == 204
+    problem_of(client.delete("/patents/D12/erasure"), 404, "not-found")
+
+
+# ---- searches that are under way ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType, str], None]:
+    """Let the patent be erased just before a function is called for the first time."""
+
+    def erase_before(module: ModuleType, name: str) -> None:
+        function = getattr(module, name)
+
+        def erase_first(*args: Any, **options: Any) -> Any:
+            monkeypatch.setattr(module, name, function)
+            assert main(["erase", GONE, "--confirm", GONE, "--reason", "order 7"]) == 0
+            return function(*args, **options)
+
+        monkeypatch.setattr(module, name, erase_first)
+
+    return erase_before
+
+
+Meanwhile = Callable[[ModuleType, str], None]
+
+
+@pytest.mark.parametrize("params", [{}, {"drawing": f"{GONE}-S_1"}], ids=["that shows it", "by it"])
+def test_a_search_that_is_written_down_after_the_erasure_is_marked_by_the_sweep(
+    client: TestClient, corpus: Session, meanwhile: Meanwhile, environment: Settings, objects: ObjectStore,
+    params: dict[str, str],
+) -> None:  # fmt: skip
+    meanwhile(records, "keep")
+    record = search(client, **params)
+    for _ in range(2):  # twice is as once
+        sweep.sweep(environment, objects)
+    kept = corpus.get_one(Search, UUID(record), populate_existing=True)
+    assert kept.erased == [GONE]
+    assert any(kept.vectors or b"") == (not params)
+    problem_of(client.post(f"/searches/{record}/replay"), 410, "erased")
+
+
+def test_searches_by_a_patent_that_was_erased_and_loaded_again_are_not_marked(
+    client: TestClient, corpus: Session, encoder: Encoder, finish: Finish, environment: Settings, objects: ObjectStore
+) -> None:
+    finish(client.post(f"/patents/{GONE}/erase", json=REASON))
+    assert client.delete(f"/patents/{GONE}/erasure").status_code == 204
+    load(corpus, encoder, [Design(GONE, [unit(1)])])
+    record = search(client, drawing=f"{GONE}-S_1")
+    sweep.sweep(environment, objects)
+    assert client.post(f"/searches/{record}/replay").json()["same"]
+
+
+def test_a_page_that_joins_its_record_after_the_erasure_is_marked_by_the_sweep(
+    client: TestClient, corpus: Session, encoder: Encoder, meanwhile: Meanwhile, environment: Settings,
+    objects: ObjectStore,
+) -> None:  # fmt: skip
+    load(corpus, encoder, [Design("USD0000003", [unit(3)])])
+    params: dict[str, Any] = {"drawing": f"{LEFT}-S_2", "limit": 1}
+    first = client.get("/search", params=params).raise_for_status().json()
+    assert first["hits"][0]["patent"]["id"] == "USD0000003"
+    meanwhile(records, "extend")
+    second = client.get("/search", params=params | {"cursor": first["next"]}).raise_for_status().json()
+    assert second["hits"][0]["patent"]["id"] == GONE
+    sweep.sweep(environment, objects)
+    problem_of(client.post(f"/searches/{first['search_id']}/replay"), 410, "erased")
+
+
+def test_a_search_by_patents_is_answered_without_what_is_erased_after_its_ranking(
+    client: TestClient, corpus: Session, meanwhile: Meanwhile
+) -> None:
+    meanwhile(repository, "details")
+    params = {"drawing": f"{LEFT}-S_1", "group_by": "patent"}
+    (hit,) = client.get("/search", params=params).raise_for_status().json()["hits"]
+    assert (hit["erased"], hit["patent"]["title"], hit["more"]) == (True, None, [])
+
+
 # ---- pictures, and being killed ----------------------------------------------------------------------------
 
 
@@ -288,6 +410,35 @@ def test_an_erasure_that_was_killed_before_its_pictures_were_deleted_is_complete
     assert count(corpus, Erasure) == 1
 
 
+def test_pictures_that_an_ingest_adds_while_others_are_deleted_are_deleted_by_the_sweep(
+    client: TestClient, pictures: set[str], objects: ObjectStore, finish: Finish, environment: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    store.put(objects, store.original_key("late"), b"x")
+
+    def add_one() -> None:
+        """As an ingest does that has stored a picture before the erasure was committed."""
+        with transaction() as session:
+            versions.lock(session)
+            tombstone = erasures.in_force(session, [GONE])[GONE]
+            tombstone.originals = [*tombstone.originals, "late"]
+
+    adding, delete = threading.Thread(target=add_one), store.delete
+
+    def add_meanwhile(*args: Any) -> None:
+        if adding.ident is None:
+            adding.start()
+            adding.join(1)  # it may have to wait for us
+        delete(*args)
+
+    monkeypatch.setattr(store, "delete", add_meanwhile)
+    finish(client.post(f"/patents/{GONE}/erase", json=REASON))
+    adding.join(PATIENCE)
+    assert keys(objects) == pictures | {store.original_key("late")}
+    sweep.sweep(environment, objects)
+    assert keys(objects) == pictures
+
+
 # ---- at the shell ------------------------------------------------------------------------------------------
 
 
@@ -304,6 +455,10 @@ def test_the_command_erases_restores_and_lifts(
     assert main(["erase", GONE, "--confirm", GONE, "--reason", "order 7"]) == 1
     assert main(["lift", GONE]) == 0
     assert main(["lift", GONE]) == 1
+    assert main(["erase", "D2", "--confirm", "D2", "--reason", "order 8"]) == 0  # as people write it
+    assert client.get(f"/patents/{LEFT}").status_code == 410
+    assert main(["restore", "D2"]) == 1
+    assert main(["lift", "d0,000,002"]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("{")]
-    assert len(told) == 4
-    assert corpus.scalars(select(Erasure.lifted_by)).one()
+    assert len(told) == 5
+    assert all(corpus.scalars(select(Erasure.lifted_by)))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from linework_core.tables import Patent
+from linework_core.tables import Erasure, Patent
 
 _LENGTH = 8  # characters behind the office
 _DESIGN = re.compile(
@@ -53,12 +53,18 @@ def ungrouped(text: str) -> str:
 
 
 def resolve(session: Session, texts: Iterable[str]) -> dict[str, str]:
-    """The id that each text means: the first of its readings that the corpus has ever had, else the last."""
+    """The id that each text means: the first of its readings that the corpus has ever had, else the last. A patent that
+    was erased comes behind those that are there.
+    """
     meant = {text: readings(text) for text in texts}
     unsure = [reading for several in meant.values() if len(several) > 1 for reading in several]
-    there = set(session.scalars(select(Patent.patent_id).where(Patent.patent_id.in_(unsure)))) if unsure else set()
+    had = [
+        set(session.scalars(select(ids).where(ids.in_(unsure)))) if unsure else set()
+        for ids in (Patent.patent_id, Erasure.patent_id)
+    ]
     return {
-        text: next((reading for reading in several if reading in there), several[-1]) for text, several in meant.items()
+        text: next((reading for ids in had for reading in several if reading in ids), several[-1])
+        for text, several in meant.items()
     }
 
 

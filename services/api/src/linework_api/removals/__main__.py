@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from linework_api.removals import jobs, service
-from linework_core import logs
+from linework_core import logs, patent_ids
 from linework_core.bounded import Decoder
 from linework_core.db import transaction
 from linework_core.errors import LineworkError
@@ -53,14 +53,16 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if options.command == "restore":
         with transaction() as session:
-            service.withdrawn_version(session, options.patent)
-        return _work({"restore": options.patent}, jobs.restore)
-    if options.confirm != options.patent:
-        sys.stderr.write("Nothing was erased: --confirm must repeat the id.\n")
-        return 2
+            named = patent_ids.resolve_one(session, options.patent)
+            service.withdrawn_version(session, named)
+        return _work({"restore": named}, jobs.restore)
     with transaction() as session:
-        service.newest_version(session, options.patent)
-    params = {"erase": options.patent, "reason": options.reason, "by": by}
+        named = patent_ids.resolve_one(session, options.patent)
+        if options.confirm not in (named, options.patent):
+            sys.stderr.write(f"Nothing was erased: --confirm must repeat the id, {named}.\n")
+            return 2
+        service.newest_version(session, named)
+    params = {"erase": named, "reason": options.reason, "by": by}
     decoder = Decoder()
     try:
         return _work(params, lambda run: jobs.erase(run, get_store(), decoder.decode))

@@ -76,4 +76,4 @@ def erase_patent(
 @router.delete("/patents/{patent_id}/erasure", status_code=204, responses=problems(400, 401, 403, 404, 422, 503))
 def lift_erasure(patent_id: Id, session: WithSession, caller: Admin) -> None:
     """Let an erased patent be loaded again. What was erased stays so, and its tombstone with it."""
-    service.lift(session, patent_ids.resolve_one(session, patent_id), caller.name)
+    service.lift(session, patent_id, caller.name)

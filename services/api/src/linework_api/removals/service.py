@@ -1,12 +1,13 @@
 """What the tables lose when a patent is erased, and what they gain when it is restored."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from linework_core import erasures
+from linework_core import erasures, patent_ids
 from linework_core.cluster_titles import Subject
 from linework_core.errors import Conflict, NotFound
 from linework_core.tables import Drawing, Erasure, Patent, Sheet
@@ -30,11 +31,15 @@ def withdrawn_version(session: Session, patent_id: str) -> Patent:
     return patent
 
 
-def lift(session: Session, patent_id: str, by: str) -> None:
-    """Let an erased patent be loaded again. What was erased stays so. Raises NotFound where no erasure is in force."""
-    erasure = erasures.in_force(session, [patent_id]).get(patent_id)
+def lift(session: Session, named: str, by: str) -> None:
+    """Let an erased patent, by its id as people write it, be loaded again. What was erased stays so. Raises NotFound
+    where no erasure is in force.
+    """
+    readings = patent_ids.readings(named)
+    tombstones = erasures.in_force(session, readings)
+    erasure = next((tombstones[one] for one in readings if one in tombstones), None)
     if erasure is None:
-        raise NotFound(f"No erasure of {patent_id} is in force.")
+        raise NotFound(f"No erasure of {named} is in force.")
     erasure.lifted_at, erasure.lifted_by = func.now(), by
 
 
@@ -75,16 +80,21 @@ def _forget_titles(session: Session, erasure: Erasure, patent_id: str) -> None:
         shown = [one.key for one in subjects if pictures & set(one.pictures) or titles & set(one.objects)]
         keys += shown
         jobs += [job_id] if shown else []
-    session.execute(text("DELETE FROM cluster_titles WHERE key = ANY(:keys)"), {"keys": keys})
+    session.execute(text(_DELETE_TITLES), {"keys": keys})
     session.execute(text(_EMPTY_JOBS), {"jobs": jobs})
 
 
+_DELETE_TITLES = """
+    WITH titles AS (DELETE FROM cluster_titles WHERE key = ANY(CAST(:keys AS varchar[])) RETURNING provenance)
+    DELETE FROM llm_calls
+    WHERE key IN (SELECT jsonb_array_elements_text(coalesce(provenance -> 'calls', '[]')) FROM titles)"""
 _EMPTY_JOBS = """UPDATE jobs SET params = params || '{"clusters": []}' WHERE id = ANY(:jobs)"""
 
 
 def _delete_rows(session: Session, patent_id: str, drawings: Sequence[int]) -> None:
     """Every row of all versions, those first that others refer to last."""
     values: dict[str, Any] = {"patent": patent_id, "drawings": list(drawings)}
+    values["named"] = rf"(^|[^[:alnum:]]){re.escape(patent_id)}($|[^[:alnum:]])"  # LD300, and not LD3001
     values["calls"] = list(session.scalars(text(_CALLS), values))
     for statement in _DELETIONS:
         session.execute(text(statement), {k: v for k, v in values.items() if f":{k}" in statement})
@@ -108,5 +118,5 @@ _DELETIONS = (
     f"DELETE FROM figures WHERE {_OF_VERSIONS}",
     f"DELETE FROM sheets WHERE {_OF_VERSIONS}",
     "DELETE FROM patents WHERE patent_id = :patent",
-    "DELETE FROM set_aside WHERE position(:patent IN record) > 0 AND reason <> 'erased'",
+    "DELETE FROM set_aside WHERE record ~ :named AND reason <> 'erased'",
 )
