@@ -78,8 +78,9 @@ def _hit(rank: int, found: Scored, details: Details, others: dict[str, list[Scor
     shown = details.get(found.row)
     more = None
     if others is not None:
-        group = others.get(found.patent_id, [])
-        more = [Another(score=_rounded(one.score), drawing=_drawing(details[one.row])) for one in group]
+        # without details: erased since the ranking
+        group = [(one, details.get(one.row)) for one in others.get(found.patent_id, [])]
+        more = [Another(score=_rounded(one.score), drawing=_drawing(its)) for one, its in group if its]
     return Hit(
         rank=rank,
         score=_rounded(found.score),
