@@ -278,3 +278,36 @@ def test_no_stream_is_read_for_once_nobody_follows(environment: Settings, new_jo
         with httpx.stream("GET", f"{url}/jobs/{job}/events", timeout=PATIENCE) as stream:
             next(events_of(stream))
         until(lambda: app.state.resources.watch._reading.done())
+
+
+def test_a_connection_that_is_not_free_is_told_as_that(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch, encoder: Encoder
+) -> None:
+    monkeypatch.setenv("POOL_SIZE", "1")
+    get_settings.cache_clear()
+    app = create_app()
+    with serving(app) as url, app.state.resources.engine.connect():
+        refused = httpx.get(f"{url}/corpus", timeout=PATIENCE)
+    problem_of(refused, 503, "busy")
+    assert int(refused.headers["retry-after"]) > 0
+
+
+def test_no_transaction_is_open_while_a_picture_is_decoded(
+    environment: Settings, session: Session, encoder: Encoder, crowd: ThreadPoolExecutor
+) -> None:
+    load(session, encoder, [Design("USD0000001", [unit(1)])])
+    store_pictures(session, original=draw(9000, 9000))
+    idle = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
+        " AND state LIKE 'idle in transaction%'"
+    )
+    with gateway() as get:
+        answer = crowd.submit(get, "/drawings/USD0000001-S_1/image?size=1024")
+        seen = []
+        while not answer.done():
+            seen.append(session.scalar(idle) or 0)
+            session.rollback()
+            time.sleep(0.01)
+        assert answer.result().status_code == 200
+    assert len(seen) > 10, "the picture was decoded too quickly for this test to see anything"
+    assert sum(seen) < len(seen) / 2

@@ -237,6 +237,16 @@ def test_a_file_that_a_model_links_to_lies_under_a_root_too(tmp_path: Path, allo
         load(f"open_clip:local-dir:{folder}")
 
 
+def test_a_file_that_a_checkpoint_links_to_lies_under_a_root_too(tmp_path: Path, allow: Allow) -> None:
+    folder, outside = tmp_path / "models" / "one", tmp_path / "config.json"
+    folder.mkdir(parents=True)
+    outside.write_text("{}")
+    (folder / "config.json").symlink_to(outside)
+    allow(tmp_path / "models")
+    with pytest.raises(ModelNotAllowed):
+        load(f"checkpoint:{folder}")
+
+
 @pytest.mark.parametrize(
     ("spec", "hub"),
     [

@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, NullPool, create_engine, event
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
 from linework_core import logs
 from linework_core.once import Once
@@ -97,12 +97,18 @@ def one_by_one(engine: Engine) -> Iterator[Session]:
 
 
 def after_commit(session: Session, action: Callable[[], Any]) -> None:
-    """Do `action` once the session's transaction has been committed; never if it is rolled back."""
+    """Do `action` once the session's transaction has been committed; never if it is rolled back.
 
-    def run(_: Session) -> None:
+    Its connection has been given back by then: an object store or a Redis that hangs holds up no other request.
+    """
+
+    def committed(_: Session) -> None:
+        event.listen(session, "after_transaction_end", ended, once=True)
+
+    def ended(_: Session, __: SessionTransaction) -> None:
         action()
 
-    event.listen(session, "after_commit", run, once=True)
+    event.listen(session, "after_commit", committed, once=True)
 
 
 def alembic_config(url: str | None = None) -> Config:

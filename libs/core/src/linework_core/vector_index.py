@@ -139,11 +139,11 @@ def alone(engine: Engine, encoder: Encoder) -> Iterator[Connection | None]:
     """A connection without a transaction, for as long as no other process works on the encoder's indexes; else None."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         lock = {"a": encoders.CLEARING, "b": encoder.number}
-        connection.execute(text(f"SET lock_timeout = '{PATIENCE}'"))
         if not connection.scalar(text("SELECT pg_try_advisory_lock(:a, :b)"), lock):
             yield None
             return
         try:
+            connection.execute(text(f"SET lock_timeout = '{PATIENCE}'"))
             yield connection
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:a, :b)"), lock)

@@ -3,7 +3,8 @@ MODEL_ROOTS; both empty by default).
 
 A model in a folder, or in a hub's repository, is a stranger's. Its loader sees a copy with these files alone: the
 configuration, read by an allow-list (model_configs.py) and written anew; the weights; the data of a tokenizer. So no
-Python beside them can run, and no configuration names another file, another repository, or code.
+Python beside them can run, and the configuration names no other file, no other repository, and no code. A tokenizer's
+own configuration is handed on as it is: what it may name lies in no copy, and `trust_remote_code` is False.
 """
 
 import json

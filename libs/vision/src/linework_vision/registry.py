@@ -78,8 +78,17 @@ def _load_checkpoint(spec: Spec, device: str, precision: Precision) -> Encoder:
     from linework_vision.stored import STORED, fetch_checkpoint
 
     spec.allow(())
-    folder = fetch_checkpoint(spec.name) if spec.name.startswith(STORED) else allowed_path(spec.name)
+    folder = fetch_checkpoint(spec.name) if spec.name.startswith(STORED) else _allowed_checkpoint(spec.name)
     return load_checkpoint(replace(spec, name=str(folder)), device, precision)
+
+
+def _allowed_checkpoint(name: str) -> Path:
+    """The checkpoint's folder. Raises ModelNotAllowed, also where a link in it leads out of MODEL_ROOTS."""
+    folder = allowed_path(name)
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if file.is_symlink():
+            allowed_path(file)
+    return folder
 
 
 def _load_shipped(spec: Spec, device: str, precision: Precision) -> Encoder:

@@ -13,7 +13,6 @@ import structlog
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from linework_api.keys import service as keys
 from linework_core.db import transaction
@@ -78,8 +77,8 @@ class JobWatch:
             try:
                 read = partial(_read, self._engine, job_ids, key_ids)
                 jobs, usable = await run_sync(read, limiter=self._thread)
-            except SQLAlchemyError as error:  # the database may be back before the followers give up
-                log.warning("jobs_not_read", error=type(error).__name__)
+            except Exception as error:  # the database may be back before the followers give up; they must not hang
+                log.warning("jobs_not_read", exc_info=error)
                 continue
             for one in followers:
                 _tell(one, jobs.get(one.job_id), refused=one.key_id is not None and one.key_id not in usable)

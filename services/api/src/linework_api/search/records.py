@@ -1,4 +1,4 @@
-"""The record of a search: kept so that another examiner can read it, and run it again on the corpus as it was."""
+"""The record of a search: whoever it is shared with can read it, and run it again on the corpus as it was."""
 
 from dataclasses import fields
 from typing import Any
