@@ -68,8 +68,8 @@ def running(tree: Path, folder: Path) -> Iterator[tuple[Stack, Target]]:
 
 
 def commit_of(tree: Path) -> str:
-    told = subprocess.run(["git", "-C", str(tree), "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return told.stdout.strip()
+    done = subprocess.run(["git", "-C", str(tree), "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def main() -> None:
@@ -84,14 +84,14 @@ def main() -> None:
     families = options.only.split(",")
     if unknown := set(families) - set(FAMILIES):
         parser.error(f"no such scenarios: {', '.join(sorted(unknown))}")
-    told = json.loads(options.other.read_text()) if options.other else run(options.stack.resolve(), families)
+    results = json.loads(options.other.read_text()) if options.other else run(options.stack.resolve(), families)
     if options.json:
-        options.json.write_text(json.dumps(told, indent=1) + "\n")
-    print(f"{told['commit']}\n\n{report.latencies(told)}\n\nPeak memory, MB\n\n{report.memory(told)}\n")
-    print(report.problems(told))
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"{results['commit']}\n\n{report.latencies(results)}\n\nPeak memory, MB\n\n{report.memory(results)}\n")
+    print(report.problems(results))
     if options.compare:
         before = json.loads(options.compare.read_text())
-        print(f"\n{before['commit']} → {told['commit']}\n\n{report.comparison(before, told)}")
+        print(f"\n{before['commit']} → {results['commit']}\n\n{report.comparison(before, results)}")
 
 
 if __name__ == "__main__":

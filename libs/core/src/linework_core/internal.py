@@ -52,11 +52,11 @@ def is_here(address: str | None) -> bool:
     if address is None:
         return True
     try:
-        known = ip_address(address)
+        ip = ip_address(address)
     except ValueError:  # not an address: whoever it is, nobody knows where
         return False
-    mapped = known.ipv4_mapped if isinstance(known, IPv6Address) else None
-    return (mapped or known).is_loopback
+    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    return (mapped or ip).is_loopback
 
 
 def is_forwarded(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -68,8 +68,8 @@ def checked_copy(source: str, config: str, schema: type[BaseModel]) -> Iterator[
         folder, resolve = allowed_path(source.removeprefix(LOCAL)), allowed_path
     with tempfile.TemporaryDirectory(prefix="linework-model-") as made:
         copy = Path(made)
-        known = read_config(resolve(folder / config), schema)
-        (copy / config).write_text(json.dumps(known))
+        configuration = read_config(resolve(folder / config), schema)
+        (copy / config).write_text(json.dumps(configuration))
         for name in (*WEIGHTS, *TOKENIZER):
             if (folder / name).is_file():
                 (copy / name).symlink_to(resolve(folder / name))

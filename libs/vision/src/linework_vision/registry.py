@@ -34,13 +34,13 @@ def load(spec: str, *, device: str = "cpu", precision: Precision = "fp32") -> En
     Raises BadSpec, ModelNotAllowed, WeightsUnavailable.
     """
     parsed = Spec.parse(spec)
-    known = {prefix for prefix in _LOADERS if prefix != "debug" or get_settings().debug_encoders}
-    loader = _LOADERS[parsed.prefix] if parsed.prefix in known else None
+    prefixes = {prefix for prefix in _LOADERS if prefix != "debug" or get_settings().debug_encoders}
+    loader = _LOADERS[parsed.prefix] if parsed.prefix in prefixes else None
     if loader is None and "/" in parsed.prefix:
         parsed = Spec.parse(f"checkpoint:{parsed.text}")
         loader = _load_checkpoint
     if loader is None:
-        raise BadSpec(f"'{spec}' names no encoder. Known: {', '.join(sorted(known))}, or a checkpoint's folder.")
+        raise BadSpec(f"'{spec}' names no encoder. Known: {', '.join(sorted(prefixes))}, or a checkpoint's folder.")
     return loader(parsed, device, precision)
 
 

@@ -85,8 +85,8 @@ class RoomFirst(KeyFirst):
         async def with_room(request: Request) -> Response:
             resources: Resources = request.app.state.resources
             caller = await needed.admit(request)
-            told = request.headers.get("content-length", "")
-            size = int(told) if told.isdigit() else resources.admission.largest
+            length = request.headers.get("content-length", "")
+            size = int(length) if length.isdigit() else resources.admission.largest
             with resources.admission.room(caller.name, size):
                 try:
                     await _read_form(request, size)
